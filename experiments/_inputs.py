@@ -1,0 +1,96 @@
+"""What a run starts from: the model, its tokenizer, and a folder that is free to write to."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+from flax import nnx
+
+from zojax import models
+
+if TYPE_CHECKING:  # importing transformers takes seconds
+    from transformers import PreTrainedTokenizerBase
+
+_ASSETS = Path(__file__).parent / "assets"
+_SETTINGS = "settings.json"
+# A resumed run may be longer, and may look at itself more or less often.
+_MAY_CHANGE = ("steps", "eval_every", "resume", "out")
+
+
+def load_model(model: str, dtype: str) -> tuple[nnx.Module, "PreTrainedTokenizerBase"]:
+    """Returns a model and its tokenizer.
+
+    Args:
+      model: name of a folder in experiments/assets, path of a folder, or Hugging Face id.
+      dtype: of the weights.
+
+    Raises:
+      ValueError: if there is no tokenizer, or it knows more tokens than the model.
+    """
+    shipped = _ASSETS / model
+    source = str(shipped) if shipped.is_dir() else model
+    tokenizer = _load_tokenizer(source)
+    network = models.from_pretrained(source, dtype=jnp.dtype(dtype))
+    largest = max(tokenizer.get_vocab().values())
+    if largest >= network.config.vocab_size:
+        raise ValueError(
+            f"model {source!r}: its tokenizer has ids up to {largest}, but the model's vocabulary "
+            f"has only {network.config.vocab_size} entries; they do not belong together"
+        )
+    return network, tokenizer
+
+
+def _load_tokenizer(source: str) -> "PreTrainedTokenizerBase":
+    # Without this, transformers says at import that there is no PyTorch. We need none.
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    from transformers import AutoTokenizer
+
+    remedy = "it takes the folder or the Hugging Face id of a model with its tokenizer files"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"model {source!r}: no tokenizer can be read there; {remedy} ({error})"
+        ) from None
+    # Where the files are missing, transformers may make up a tokenizer without words.
+    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+        raise ValueError(f"model {source!r}: the tokenizer there is empty; {remedy}")
+    return tokenizer
+
+
+def open_run(out: Path, settings: dict[str, Any], *, resume: bool) -> None:
+    """Makes the folder of a run and writes its settings there.
+
+    Raises:
+      ValueError: if the folder holds a run and `resume` is off; if it holds none and `resume`
+        is on; if the run there was started with other settings.
+    """
+    path = out / _SETTINGS
+    text = json.dumps(settings, indent=2, default=str) + "\n"
+    if path.exists() and not resume:
+        raise ValueError(
+            f"out {str(out)!r} already holds a run; continue it with --resume, or choose another "
+            f"folder with --out"
+        )
+    if resume:
+        _check_same(path, json.loads(text))
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"out {str(out)!r} is not a folder; choose another with --out")
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _check_same(path: Path, settings: dict[str, Any]) -> None:
+    if not path.exists():
+        raise ValueError(
+            f"out {str(path.parent)!r} holds no run to resume; leave --resume out to start one"
+        )
+    before = json.loads(path.read_text(encoding="utf-8"))
+    for name, value in settings.items():
+        if name not in _MAY_CHANGE and before.get(name) != value:
+            raise ValueError(
+                f"{name} {value!r} differs from {before.get(name)!r}, with which the run in "
+                f"{str(path.parent)!r} was started; a resumed run must keep it"
+            )

@@ -1,0 +1,124 @@
+"""What a user sees of a run while it goes."""
+
+import math
+import time
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
+
+
+class Window:
+    """Collects what steps measured, without waiting for any of them, until somebody reads."""
+
+    def __init__(self):
+        self._measured: list[dict[str, jax.Array]] = []
+        self._tokens = 0
+        self._start = time.perf_counter()
+
+    def restart_clock(self) -> None:
+        """Leaves the time since the last reading out of the speed."""
+        self._start = time.perf_counter()
+
+    def add(self, measured: dict[str, jax.Array], batch: dict[str, np.ndarray]) -> None:
+        """Adds a step; its arrays may still be in the making."""
+        self._measured.append(measured)
+        self._tokens += int(batch["attention_mask"].sum())
+
+    def read(self, step: int) -> dict[str, float]:
+        """Waits for the device, returns the numbers of the window, and starts a new one.
+
+        Args:
+          step: how many steps the run has made.
+
+        Returns:
+          The mean of the finite losses (nan if there was none), the loss evaluations and the
+          updates withheld since the run began, and the tokens that met the model a second.
+        """
+        measured = jax.device_get(self._measured)
+        seconds = time.perf_counter() - self._start
+        losses = [float(step["value"]) for step in measured if math.isfinite(step["value"])]
+        evaluations = int(measured[-1]["num_evaluations"])
+        numbers = {
+            "loss_evaluations": evaluations,
+            "train_loss": float(np.mean(losses)) if losses else math.nan,
+            "num_nonfinite": int(measured[-1]["num_nonfinite"]),
+            "tokens_per_second": self._tokens * evaluations / step / seconds,
+        }
+        self._measured, self._tokens = [], 0
+        self.restart_clock()
+        return numbers
+
+
+class ProgressView:
+    """A progress bar on a terminal; elsewhere a line for each evaluation.
+
+    Args:
+      console: where to draw.
+      steps: how many steps the run has.
+      step: how many of them are done.
+    """
+
+    def __init__(self, console: Console, *, steps: int, step: int = 0):
+        self._console = console
+        self._steps = steps
+        self._dev = ""
+        self._bar = Progress(
+            MofNCompleteColumn(table_column=Column(min_width=2 * len(str(steps)) + 1)),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[numbers]}"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=console,
+            expand=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=steps, completed=step, numbers="compiling …")
+
+    def log(self, step: int, numbers: dict[str, float]) -> None:
+        """Shows what `Window.read` returned."""
+        withheld, spent = numbers["num_nonfinite"], numbers["loss_evaluations"]
+        # A line of 80 characters has no room for both.
+        last = (
+            f"[red]{withheld:,} non-finite[/]"
+            if withheld
+            else f"{_short(numbers['tokens_per_second'])} tok/s"
+        )
+        text = f"loss [bold]{numbers['train_loss']:.3f}[/]{self._dev} · {spent:,} evals · {last}"
+        self._bar.update(self._task, completed=step, numbers=text)
+
+    def evaluated(self, step: int, score: float, loss: float, numbers: dict[str, float]) -> None:
+        """Shows the score on the validation split."""
+        self._dev = f" · dev [bold]{score:.1%}[/]"
+        self.log(step, numbers)
+        if not self._console.is_terminal:
+            skipped = numbers["num_nonfinite"]
+            self._console.print(
+                f"step {step}/{self._steps}: loss {numbers['train_loss']:.4f}, dev accuracy "
+                f"{score:.1%}, dev loss {loss:.4f}, {numbers['loss_evaluations']:,} loss "
+                f"evaluations, {_short(numbers['tokens_per_second'])} tokens/s"
+                + (f", {skipped} non-finite" if skipped else ""),
+                soft_wrap=True,
+                highlight=False,
+            )
+
+    def __enter__(self) -> "ProgressView":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()
+
+
+def _short(number: float) -> str:
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.1f}{letter}"
+    return f"{number:.0f}"

@@ -1,0 +1,133 @@
+"""What a user sees before and after a run: a description, a plot and a table."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from experiments._costs import Costs
+from zojax import training
+
+if TYPE_CHECKING:
+    from experiments.finetune import Job, Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a run came to.
+
+    Attributes:
+      out: the folder with everything; `out / "model"` is the fine-tuned model.
+      best_step: after so many updates that model was made: the evaluation with the least
+        validation loss.
+      score_before: accuracy on the test split before the first update.
+      score_after: accuracy of the fine-tuned model on the test split.
+      loss_evaluations: spent on training, each on a whole batch.
+      num_nonfinite: updates withheld because a loss was not finite.
+      step_over_two_forwards: time of an update over the time of two plain losses.
+      memory_over_inference: bytes that an update needs (weights and temporaries) over those of
+        the plain loss of a doubled batch.
+    """
+
+    out: Path
+    best_step: int
+    score_before: float
+    score_after: float
+    loss_evaluations: int
+    num_nonfinite: int
+    step_over_two_forwards: float
+    memory_over_inference: float
+
+
+def describe(console: Console, settings: "Settings", job: "Job", params: Any) -> None:
+    """Says what is about to run."""
+    leaves = jax.tree.leaves(params)
+    count = sum(leaf.size for leaf in leaves)
+    sizes = ", ".join(f"{len(split.labels):,} {name}" for name, split in job.splits.items())
+    longest = max(int(split.lengths().max()) for split in job.splits.values())
+    cut = sum(split.num_truncated for split in job.splits.values())
+    lines = {
+        "model": f"{settings.model}: {count:,} weights, {settings.dtype}",
+        "task": f"{settings.task}: {sizes}; up to {longest} tokens"
+        + (f" ({cut:,} sequences cut to that)" if cut else ""),
+        "method": f"{settings.method}: {settings.sampler}, learning rate "
+        f"{settings.learning_rate:g}, radius {settings.radius:g}, {settings.num_queries} "
+        f"quer{'y' if settings.num_queries == 1 else 'ies'} a step, batch {settings.batch_size}",
+        "device": f"{jax.device_count()} × {jax.devices()[0].device_kind}",
+        "out": str(settings.out),
+    }
+    for name, text in lines.items():
+        line = f"[bold]{name:7}[/]{escape(text)}"
+        console.print(line, highlight=False, soft_wrap=not console.is_terminal)
+
+
+def report(console: Console, result: Result, costs: Costs) -> None:
+    """Writes plot.png and result.json, and prints the closing table."""
+    plot_run(training.read_metrics(result.out), result.out / "plot.png")
+    as_json = dataclasses.asdict(result) | costs._asdict() | {"out": str(result.out)}
+    (result.out / "result.json").write_text(json.dumps(as_json, indent=2) + "\n", encoding="utf-8")
+    console.print(_table(result, costs))
+    console.print(
+        f"model, plot and metrics: {escape(str(result.out))}", soft_wrap=True, highlight=False
+    )
+
+
+def _table(result: Result, costs: Costs) -> Table:
+    megabytes = [f"{number / 1e6:,.1f} MB" for number in (costs.step_bytes, costs.forward_bytes)]
+    milliseconds = [f"{1e3 * number:,.1f} ms" for number in costs[:2]]
+    rows = {
+        "test accuracy before": f"{result.score_before:.1%}",
+        f"test accuracy after (best validation loss: step {result.best_step:,})": (
+            f"{result.score_after:.1%}"
+        ),
+        "loss evaluations": f"{result.loss_evaluations:,}",
+        f"step time / two forwards ({milliseconds[0]} / 2 × {milliseconds[1]})": (
+            f"{result.step_over_two_forwards:.2f}"
+        ),
+        f"peak memory / inference ({megabytes[0]} / {megabytes[1]})": (
+            f"{result.memory_over_inference:.2f}"
+        ),
+    }
+    if result.num_nonfinite:
+        rows["[red]updates withheld, loss not finite"] = f"[red]{result.num_nonfinite:,}"
+    table = Table(show_header=False)
+    table.add_column()
+    table.add_column(justify="right", style="bold")
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def plot_run(records: list[dict[str, Any]], path: Path) -> None:
+    """Draws loss and accuracy against loss evaluations, the fair axis for zeroth order.
+
+    Args:
+      records: lines of metrics.jsonl.
+      path: of the PNG file.
+    """
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    left.plot(*_series(records, "train_loss"), color="0.7", linewidth=1, label="train")
+    left.plot(*_series(records, "validation_loss"), marker="o", markersize=3, label="validation")
+    left.set_ylabel("loss")
+    right.plot(*_series(records, "validation_score"), marker="o", markersize=3, label="validation")
+    right.plot(*_series(records, "test_score"), linestyle="", marker="s", label="test")
+    right.set_ylabel("accuracy")
+    for panel in (left, right):
+        panel.set_xlabel("loss evaluations")
+        panel.grid(visible=True, alpha=0.3)
+        panel.legend()
+    figure.savefig(path, dpi=150)
+
+
+def _series(records: list[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:
+    points = [record for record in records if record.get(name) is not None]
+    return [point["loss_evaluations"] for point in points], [point[name] for point in points]

@@ -1,0 +1,1 @@
+"""Makes the shipped default: reviews, tokenizer and pretrained OPT checkpoint, all synthetic."""

@@ -1,0 +1,99 @@
+"""What the main job refuses, and what it says then."""
+
+import json
+import shutil
+
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from experiments import finetune as job
+from experiments.finetune import Settings, prepare
+
+
+@pytest.fixture
+def settings(model_folder, task_folder, tmp_path):
+    def make(**changes):
+        values = {"model": str(model_folder), "task": str(task_folder), "batch_size": 4}
+        return Settings(**values | {"out": tmp_path / "run"} | changes)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": "adam"}, "method 'adam' is unknown; choose from mezo"),
+        ({"sampler": "cauchy"}, "sampler 'cauchy' is unknown; choose from gaussian, rademacher"),
+        ({"dtype": "int8"}, "dtype 'int8' is unknown; choose from float32, bfloat16"),
+        ({"steps": 0}, "steps must be at least 1; got 0"),
+        ({"num_queries": -1}, "num_queries must be at least 1; got -1"),
+        ({"rank": 0}, "rank must be at least 1"),
+        ({"eval_every": 0}, "eval_every must be at least 1"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0 and finite; got 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be above 0 and finite; got nan"),
+        ({"radius": -1e-3}, "radius must be above 0"),
+        ({"seed": -1}, "seed must be at least 0; got -1"),
+    ],
+)
+def test_settings_out_of_range_are_refused_at_once(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Settings(**changes)
+
+
+def test_data_and_lengths_that_do_not_fit_are_refused(settings):
+    with pytest.raises(ValueError, match="task 'nowhere' is unknown: neither one of"):
+        prepare(settings(task="nowhere"))
+    with pytest.raises(ValueError, match=r"batch_size 13 is larger than the train split .* 12"):
+        prepare(settings(batch_size=13))
+    with pytest.raises(ValueError, match=r"max_length must lie between 3 and 20, .*; got 21"):
+        prepare(settings(max_length=21))
+    assert not settings().out.exists()
+
+
+def test_a_tokenizer_of_another_model_is_refused(settings, model_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    tokenizer.add_tokens(["more"])
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(ValueError, match=r"ids up to 16, but the model's vocabulary has only 16"):
+        prepare(settings(model=str(folder)))
+
+
+def test_a_model_without_tokenizer_is_refused(settings, model_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder, ignore=shutil.ignore_patterns("tokenizer*"))
+    with pytest.raises(ValueError, match="the tokenizer there is empty; it takes"):
+        prepare(settings(model=str(folder)))
+
+
+def test_a_folder_that_is_no_model_is_refused(settings, tmp_path):
+    with pytest.raises(ValueError, match="no tokenizer can be read there"):
+        prepare(settings(model=str(tmp_path)))
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(settings):
+    prepare(settings())
+    with pytest.raises(ValueError, match="already holds a run; continue it with --resume, or"):
+        prepare(settings())
+
+
+def test_only_the_same_run_can_be_resumed(settings):
+    with pytest.raises(ValueError, match="holds no run to resume; leave --resume out"):
+        prepare(settings(resume=True))
+    prepare(settings())
+    prepare(settings(resume=True, steps=7, eval_every=3))
+    with pytest.raises(ValueError, match=r"learning_rate 0\.5 differs from 0\.0003, with which"):
+        prepare(settings(resume=True, learning_rate=0.5))
+    assert json.loads((settings().out / "settings.json").read_text())["steps"] == 7
+
+
+def test_the_command_line_names_the_error_without_a_traceback(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["finetune", "--task", "nowhere"])
+    with pytest.raises(SystemExit, match="error: task 'nowhere' is unknown"):
+        job.main()
+    monkeypatch.setattr("sys.argv", ["finetune", "--steps", "0"])
+    with pytest.raises(SystemExit):
+        job.main()
+    assert "steps must be at least 1; got 0" in capsys.readouterr().err

@@ -1,0 +1,31 @@
+"""Time and memory of compiled programs."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from zojax.training import median_seconds, peak_bytes
+
+
+def test_arguments_results_and_temporaries_count_once():
+    x = jnp.ones(1000)
+    double = jax.jit(lambda x: 2 * x)
+    in_place = jax.jit(lambda x: 2 * x, donate_argnums=0)
+    assert peak_bytes(double.lower(x).compile()) == pytest.approx(8000, abs=100)
+    assert peak_bytes(in_place.lower(x).compile()) == pytest.approx(4000, abs=100)
+
+
+def test_temporaries_count():
+    x = jnp.ones((100, 100))
+    product = jax.jit(lambda x: jnp.max(jnp.sin(x @ x)))
+    assert peak_bytes(product.lower(x).compile()) >= 2 * 40000
+
+
+def test_every_function_runs_in_turn():
+    calls = []
+    seconds = median_seconds(
+        {name: lambda name=name: calls.append(name) for name in "ab"}, repetitions=3
+    )
+    assert calls == ["a", "b"] * 4
+    assert set(seconds) == {"a", "b"}
+    assert all(value >= 0 for value in seconds.values())

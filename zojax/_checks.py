@@ -1,0 +1,100 @@
+"""Checks of arguments: every error names the argument, the value and the remedy.
+
+Hyperparameters may be traced (`optax.inject_hyperparams`), so only concrete numbers are looked at.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from zojax._typing import Params
+
+
+def _is_concrete(value: Any) -> bool:
+    return not isinstance(value, jax.core.Tracer)
+
+
+def positive(**named: Any) -> None:
+    """Raises ValueError unless every named number is finite and above 0."""
+    for name, value in named.items():
+        if not _is_concrete(value):
+            continue
+        if jnp.ndim(value) != 0 or not (math.isfinite(value) and value > 0):
+            raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
+
+
+def at_least(minimum: int, **named: int | None) -> None:
+    """Raises ValueError unless every named number is an integer of at least `minimum`.
+
+    These fix shapes, so they cannot be traced; None means that the argument is not given.
+    """
+    for name, value in named.items():
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+            raise ValueError(
+                f"{name} must be an integer of at least {minimum}, got {value!r}; it fixes shapes, "
+                f"so under optax.inject_hyperparams name it in static_args"
+            )
+
+
+def one_of(options: tuple[str, ...], **named: str) -> None:
+    """Raises ValueError unless every named word is one of `options`."""
+    for name, value in named.items():
+        if value not in options:
+            raise ValueError(f"{name} must be one of {', '.join(options)}, got {value!r}")
+
+
+def floating(params: Params) -> None:
+    """Raises TypeError if a leaf of `params` is not a floating-point array."""
+    for path, leaf in jax.tree.leaves_with_path(params):
+        dtype = getattr(leaf, "dtype", None)
+        if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+            kind = dtype if dtype is not None else type(leaf).__name__
+            raise TypeError(
+                f"params{jax.tree_util.keystr(path)} is {kind}, but only floating-point arrays can "
+                "be perturbed; keep counters and flags out of params (with Flax: "
+                "nnx.split(model, nnx.Param, ...)) and pass them to value_fn as an argument"
+            )
+
+
+def whole(params: Params) -> None:
+    """Raises TypeError if `params` has the holes that `optax.masked` or `partition` leave."""
+    holes = [leaf for leaf in jax.tree.leaves(params, is_leaf=_is_hole) if _is_hole(leaf)]
+    if holes:
+        raise TypeError(
+            "params have holes (optax.MaskedNode): an estimating link stands inside optax.masked or "
+            "optax.partition, where value_fn cannot be evaluated. Put it outside, and pass frozen "
+            "weights to value_fn as an argument, e.g. nnx.split(model, nnx.LoRAParam, ...)"
+        )
+
+
+def _is_hole(leaf: Any) -> bool:
+    return isinstance(leaf, optax.MaskedNode)
+
+
+def given(link: str, **named: Any) -> None:
+    """Raises ValueError if an argument that the update of `link` needs is missing."""
+    for name, value in named.items():
+        if value is None:
+            raise ValueError(
+                f"{link} needs `{name}`: call update(None, state, params, value_fn=loss, ...)"
+            )
+
+
+def scalar_loss(value: Any) -> None:
+    """Raises TypeError unless `value`, what a value_fn returned, is one floating-point number."""
+    shape, dtype = jnp.shape(value), getattr(value, "dtype", type(value))
+    if isinstance(value, tuple):
+        raise TypeError(
+            "value_fn returned a tuple; pass has_aux=True if it returns (value, aux), "
+            "else let it return the loss alone"
+        )
+    if shape != () or not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(
+            f"value_fn must return one floating-point number, shape (); got {dtype} of shape "
+            f"{shape}. Reduce the loss, e.g. with .mean()"
+        )

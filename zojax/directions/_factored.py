@@ -1,0 +1,146 @@
+"""Factored samplers: Z = scale · L · core · Rᵀ for every leaf that is a matrix.
+
+One class covers nine published samplers (which part is of what kind, and how often it is drawn):
+
+    method     L                    core              R                    scale
+    EGGROLL    gaussian, 0          identity          gaussian, 0          1/√r
+    LOZO       gaussian, 0          identity          gaussian, 50         1
+    TeZO       gaussian, None       diagonal          gaussian, None       1
+    SubZero    haar, 1000           gaussian r×r      haar, 1000           √(mn)/r
+    ZO-Muon    haar, 100            gaussian r×n      identity             1
+
+A period of 0 draws a part anew for every query, k keeps it for k steps, None for the whole run.
+Parts that are kept are the only state, (m + n) r numbers a matrix. Leaves that are no matrix fall
+back to an isotropic gaussian direction.
+
+Covariance: with P = number of pairs (a, b) that the core joins (r if it is an identity or diagonal,
+else the product of its sides) and E = 1 for a gaussian part, 1/m (or 1/n) for a Haar part or an
+identity,
+
+    E[Z_ij²] = c = scale² · P · E_L · E_R                                                   (1)
+
+and distinct entries are uncorrelated on average over all parts. scale=None takes the scale of c = 1.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from zojax import _checks, _keys
+from zojax._keys import Role
+from zojax._typing import Key, Params
+from zojax.directions._factors import Factors
+from zojax.directions._laws import GAUSSIAN
+from zojax.directions._matrices import Kinds, Matrix, matrices
+from zojax.directions._parts import draw_part, kept_part
+from zojax.directions._rows import Rows
+from zojax.directions._sampler import Directions, Sampler, ignore
+from zojax.directions._views import Views, last_two_axes
+
+
+def factored(
+    rank: int,
+    *,
+    left: str = "gaussian",
+    core: str = "identity",
+    right: str = "gaussian",
+    left_period: int | None = 0,
+    right_period: int | None = 0,
+    scale: float | None = None,
+    views: Views = last_two_axes,
+) -> Sampler:
+    """Z = scale · L · core · Rᵀ on matrices, N(0, I) elsewhere. The defaults are EGGROLL's.
+
+    Evaluated as x@W + radius (x@L)@(core Rᵀ): neither Z nor W + radius Z is formed.
+
+    Args:
+      rank: r, columns of L and R; at least 1. A matrix with a side below r gets that side.
+      left: kind of L, (m, r): "gaussian", "haar" (orthonormal columns) or "identity" (m, m).
+      core: "identity", "diagonal" (gaussian) or "gaussian"; drawn for every query.
+      right: kind of R, (n, r), as `left`.
+      left_period: steps that L is kept for; 0 draws one a query, None one a run.
+      right_period: the same of R.
+      scale: the factor in front; None takes the one that makes c = 1, equation (1).
+      views: (path, leaf) -> which axes are rows and columns; see `MatrixView`.
+
+    Raises:
+      ValueError: for a rank below 1 or above every matrix of params, an unknown kind, a negative
+        period, a view that does not fit, or kinds that leave nothing factored.
+    """
+    _checks.at_least(1, rank=rank)
+    _checks.at_least(0, left_period=left_period, right_period=right_period)
+    kinds = Kinds(left, core, right)
+    kinds.check()
+    if scale is not None:
+        _checks.positive(scale=scale)
+
+    def seen(params: Params) -> list[Matrix | None]:
+        return matrices(params, views, kinds, rank, scale)
+
+    def init(params: Params) -> Any:
+        found = [matrix for matrix in seen(params) if matrix is not None]
+        largest = max((min(matrix.m, matrix.n) for matrix in found), default=rank)
+        if rank > largest:
+            raise ValueError(
+                f"rank must be at most {largest}, the smaller side of the largest matrix in params, "
+                f"got {rank}"
+            )
+        keep = {"left": kinds.left != "identity" and left_period != 0}
+        keep["right"] = kinds.right != "identity" and right_period != 0
+        return {
+            side: [jnp.zeros(matrix.shapes[side], jnp.float32) for matrix in found]
+            for side in ("left", "right")
+            if keep[side]
+        }
+
+    def draw(state, key: Key, step: jax.Array, num_queries: int, params: Params):
+        leaves = seen(params)
+        periods = {"left": left_period, "right": right_period}
+        state = {
+            side: kept_part(side, kinds, periods[side], kept, key, step, params, leaves)
+            for side, kept in state.items()
+        }
+        keys = _keys.query_keys(key, step, num_queries)
+        one = lambda key: _direction(kinds, state, key, params, leaves)
+        return jax.vmap(one)(keys), state
+
+    def covariance(params: Params) -> Params:
+        c = [1.0 if matrix is None else matrix.covariance for matrix in seen(params)]
+        return jax.tree.unflatten(jax.tree.structure(params), c)
+
+    return Sampler(init, draw, ignore, covariance)
+
+
+def _direction(
+    kinds: Kinds, kept: dict, key: Key, params: Params, leaves: list[Matrix | None]
+) -> Directions:
+    """One direction, with a query's key."""
+    parts = {
+        side: kept[side] if side in kept else draw_part(side, kinds, key, params, leaves)
+        for side in ("left", "core", "right")
+    }
+    dense_keys = _keys.leaf_keys(key, params, Role.DIRECTION)
+    recipes: list[Rows | Factors] = []
+    found = 0
+    for place, (leaf, matrix) in enumerate(zip(jax.tree.leaves(params), leaves, strict=True)):
+        if matrix is None:
+            recipes.append(Rows.of(leaf.shape, dense_keys[place], GAUSSIAN))
+            continue
+        left, core, right = (parts[side][found] for side in ("left", "core", "right"))
+        recipes.append(matrix.factors(*_fold(kinds, left, core, right)))
+        found += 1
+    return tuple(recipes)
+
+
+def _fold(kinds: Kinds, left, core, right) -> tuple[jax.Array, jax.Array]:
+    """L · core · Rᵀ as two factors; a part that is an identity is None."""
+    if kinds.core == "identity":
+        return left, right
+    if kinds.core == "diagonal":
+        return left * core, right
+    if left is None:
+        return core, right
+    if right is None:
+        return left, jnp.swapaxes(core, -1, -2)
+    return left @ core, right

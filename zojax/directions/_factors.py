@@ -1,0 +1,118 @@
+"""The recipe of a factored direction of one leaf: z = left · rightᵀ, never multiplied out."""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from zojax.directions._views import MatrixView
+
+_LETTERS = "abcdefghijklmnopqrstuvwxy"  # "z" is the rank
+
+
+class Factors(eqx.Module):
+    """z of one leaf seen as a matrix, z[i, j] = Σ_k left[i, k] right[j, k].
+
+    Attributes:
+      left: the leaf's batch and row axes in their order, then the rank; float32.
+      right: its batch and column axes in their order, then the rank; float32.
+      axes: for every axis of the leaf what it counts: "b"atch, "r"ows or "c"olumns.
+    """
+
+    left: jax.Array
+    right: jax.Array
+    axes: tuple[str, ...] = eqx.field(static=True)
+
+    @classmethod
+    def of(cls, view: MatrixView, left: jax.Array, right: jax.Array) -> "Factors":
+        """The recipe of a leaf with this view."""
+        kinds = {**dict.fromkeys(view.batch, "b"), **dict.fromkeys(view.rows, "r")}
+        count = len(view.batch) + len(view.rows) + len(view.columns)
+        return cls(left, right, tuple(kinds.get(axis, "c") for axis in range(count)))
+
+    def draw(self, shape: Sequence[int], datum: jax.Array | None = None) -> jax.Array:
+        """Returns z of this shape, float32. The datum, which says when to draw, has no use here."""
+        del shape, datum
+        z, left, right = self.subscripts(_LETTERS[: len(self.axes)])
+        return jnp.einsum(f"{left},{right}->{z}", self.left, self.right)
+
+    def draw_taken(
+        self, axis: int, index: jax.Array, shape: Sequence[int], datum: jax.Array
+    ) -> jax.Array:
+        """Returns the entries `index` of an axis of z: (*index, other axes)."""
+        del datum
+        taken = self._map(
+            axis, lambda factor, at: jnp.take(factor, index.reshape(-1), at), self.axes
+        )
+        others = (*shape[:axis], *shape[axis + 1 :])
+        z = jnp.moveaxis(taken.draw(()), axis, 0)
+        return z.reshape(*index.shape, *others)
+
+    def subscripts(self, letters: str) -> tuple[str, str, str]:
+        """The einsum subscripts of z, left and right, given a letter for every axis of z."""
+        left = "".join(
+            letter for letter, kind in zip(letters, self.axes, strict=True) if kind != "c"
+        )
+        right = "".join(
+            letter for letter, kind in zip(letters, self.axes, strict=True) if kind != "r"
+        )
+        return letters, left + "z", right + "z"
+
+    # As with `Rows`, a part of the leaf is again a recipe.
+
+    def transpose(self, permutation: Sequence[int]) -> "Factors":
+        axes = tuple(self.axes[axis] for axis in permutation)
+        letters = _LETTERS[: len(self.axes)]
+        _, left, right = self.subscripts(letters)
+        moved = Factors(self.left, self.right, axes)
+        _, to_left, to_right = moved.subscripts("".join(letters[axis] for axis in permutation))
+        return Factors(
+            jnp.einsum(f"{left}->{to_left}", self.left),
+            jnp.einsum(f"{right}->{to_right}", self.right),
+            axes,
+        )
+
+    def squeeze(self, axis: int) -> "Factors":
+        """Drops an axis of length 1."""
+        return self._map(
+            axis,
+            lambda factor, at: jnp.squeeze(factor, at),
+            (*self.axes[:axis], *self.axes[axis + 1 :]),
+        )
+
+    def expand(self, axis: int) -> "Factors":
+        """Inserts an axis of length 1."""
+        axes = (*self.axes[:axis], "b", *self.axes[axis:])
+        wide = Factors(self.left, self.right, axes)
+        return wide._map(axis, lambda factor, at: jnp.expand_dims(factor, at), axes)
+
+    def slice(self, axis: int, first: jax.Array | int, length: int, step: int = 1) -> "Factors":
+        """`length` entries of an axis, every `step`-th, from `first` on."""
+
+        def cut(factor: jax.Array, at: int) -> jax.Array:
+            span = (length - 1) * step + 1
+            return jax.lax.dynamic_slice_in_dim(factor, first, span, at)[
+                (slice(None),) * at + (slice(None, None, step),)
+            ]
+
+        return self._map(axis, cut, self.axes)
+
+    def unstack(self, length: int) -> "Factors":
+        """The recipes of the `length` entries of axis 0, stacked: what `lax.scan` goes over."""
+        left, right = self.left, self.right
+        if self.axes[0] == "c":
+            left = jnp.broadcast_to(left, (length, *left.shape))
+        if self.axes[0] == "r":
+            right = jnp.broadcast_to(right, (length, *right.shape))
+        return Factors(left, right, self.axes[1:])
+
+    def _map(self, axis: int, fn, axes: tuple[str, ...]) -> "Factors":
+        """Applies fn(factor, its axis) to each factor that has this axis of z."""
+        before, kind = self.axes[:axis], self.axes[axis]
+        left, right = self.left, self.right
+        if kind != "c":
+            left = fn(left, len(before) - before.count("c"))
+        if kind != "r":
+            right = fn(right, len(before) - before.count("r"))
+        return Factors(left, right, axes)

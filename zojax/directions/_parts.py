@@ -1,0 +1,55 @@
+"""Drawing the parts of factored directions, for all matrices at once."""
+
+import jax
+import jax.numpy as jnp
+
+from zojax import _keys
+from zojax._keys import Role
+from zojax._typing import Key, Params
+from zojax.directions._laws import normal_arrays
+from zojax.directions._matrices import Kinds, Matrix
+
+_ROLES = {"left": Role.LEFT, "core": Role.CORE, "right": Role.RIGHT}
+_CORE_KINDS = {"identity": "identity", "diagonal": "gaussian", "gaussian": "gaussian"}
+
+
+def draw_part(
+    side: str, kinds: Kinds, key: Key, params: Params, leaves: list[Matrix | None]
+) -> list[jax.Array | None]:
+    """One part ("left", "core" or "right") of every matrix; None where it is an identity."""
+    kind = _CORE_KINDS[kinds.core] if side == "core" else getattr(kinds, side)
+    shapes = [matrix.shapes[side] for matrix in leaves if matrix is not None]
+    if kind == "identity" or not shapes:
+        return [None] * len(shapes)
+    places = [place for place, matrix in enumerate(leaves) if matrix is not None]
+    keys = _keys.leaf_keys(key, params, _ROLES[side])[jnp.array(places)]
+    parts = normal_arrays(keys, shapes)
+    return [_orthonormal(part) for part in parts] if kind == "haar" else parts
+
+
+def kept_part(
+    side: str,
+    kinds: Kinds,
+    period: int | None,
+    kept: list[jax.Array],
+    key: Key,
+    step: jax.Array,
+    params: Params,
+    leaves: list[Matrix | None],
+) -> list[jax.Array]:
+    """A part that is kept for `period` steps (None: for the run), drawn anew where one begins."""
+    refresh = step // period if period is not None else jnp.zeros_like(step)
+    begins = step % period == 0 if period is not None else step == 0
+    return jax.lax.cond(
+        begins,
+        lambda: draw_part(side, kinds, _keys.refresh_key(key, refresh), params, leaves),
+        lambda: kept,
+    )
+
+
+def _orthonormal(g: jax.Array) -> jax.Array:
+    """Columns with the uniform (Haar) law from a gaussian matrix, float32."""
+    q, r = jnp.linalg.qr(g)
+    # The diagonal of R is made positive: the signs that the factorization leaves are not uniform.
+    sign = jnp.where(jnp.diagonal(r, axis1=-2, axis2=-1) < 0, -1.0, 1.0)
+    return q * sign[..., None, :]

@@ -1,0 +1,125 @@
+"""The recipe of a dense direction of one leaf: noise addressed by row."""
+
+import math
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from zojax._typing import Key
+from zojax._hold import hold
+from zojax.directions._laws import Law
+
+
+class Rows(eqx.Module):
+    """z of one leaf: a key and a law, drawn row by row; nothing of the leaf's size is stored.
+
+    A row runs along one axis (the leaf's last); the others are numbered through in C order, and
+    row i is drawn from fold_in(key, i). A part of the leaf (a slice, a gathered row, one layer of a
+    stack, one shard) is again a `Rows` that names the same rows, so its values are the same.
+
+    Attributes:
+      key: the leaf's key, shape ().
+      scale: what the law is multiplied with, shape (), float32.
+      start: number of the first row, shape (), int32.
+      law: the law of the entries.
+      axes: for every axis, by how many rows it steps; None for the axis that a row runs along.
+    """
+
+    key: Key
+    scale: jax.Array
+    start: jax.Array
+    law: Law = eqx.field(static=True)
+    axes: tuple[int | None, ...] = eqx.field(static=True)
+
+    @classmethod
+    def of(cls, shape: Sequence[int], key: Key, law: Law, scale: jax.Array | float = 1.0) -> "Rows":
+        """The recipe of a whole leaf of this shape."""
+        steps = tuple(math.prod(shape[axis + 1 : -1]) for axis in range(len(shape) - 1))
+        axes = (*steps, None) if shape else ()
+        return cls(key, jnp.float32(scale), jnp.int32(0), law, axes)
+
+    def draw(self, shape: Sequence[int], datum: jax.Array | None = None) -> jax.Array:
+        """Returns z of this shape, float32; with a datum, drawn when that is known (see `hold`)."""
+        along = self._row_axis()
+        width = 1 if along is None else shape[along]
+        z = self._draw_rows(self.start + self._offsets(shape), width, datum)
+        if along is None:
+            return z.reshape(shape)
+        return jnp.moveaxis(z, -1, along)
+
+    def draw_taken(
+        self, axis: int, index: jax.Array, shape: Sequence[int], datum: jax.Array
+    ) -> jax.Array | None:
+        """Returns the entries `index` of an axis of z, which has this shape: (*index, other axes).
+
+        Only the rows named are drawn; None if a row runs along this axis.
+        """
+        if (stride := self.axes[axis]) is None:
+            return None
+        rest = self._at(self.start, (*self.axes[:axis], *self.axes[axis + 1 :]))
+        along = rest._row_axis()
+        others = (*shape[:axis], *shape[axis + 1 :])
+        offsets = rest._offsets(others)
+        rows = self.start + stride * index.reshape(*index.shape, *(1,) * offsets.ndim) + offsets
+        z = self._draw_rows(rows, 1 if along is None else others[along], datum)
+        if along is None:
+            return z[..., 0]
+        return jnp.moveaxis(z, -1, index.ndim + along)
+
+    def _draw_rows(self, index: jax.Array, width: int, datum: jax.Array | None) -> jax.Array:
+        def generate(key: Key) -> jax.Array:
+            keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(index.reshape(-1))
+            return self.law.generate(keys, width)
+
+        numbers = generate(self.key) if datum is None else hold(generate, self.key, datum)
+        return self.scale * self.law.expand(numbers, width).reshape(*index.shape, width)
+
+    def _row_axis(self) -> int | None:
+        return self.axes.index(None) if None in self.axes else None
+
+    def _offsets(self, shape: Sequence[int]) -> jax.Array:
+        """Row numbers relative to the first, of the axes that count rows."""
+        steps = [(n, step) for n, step in zip(shape, self.axes, strict=True) if step is not None]
+        offsets = jnp.int32(0)
+        for n, step in steps:
+            offsets = offsets[..., None] + step * jnp.arange(n, dtype=jnp.int32)
+        return offsets
+
+    # What follows keeps a part of a leaf, or a leaf seen otherwise, a recipe. An operation that
+    # cuts through rows returns None: the caller then draws the leaf.
+
+    def transpose(self, permutation: Sequence[int]) -> "Rows":
+        return self._at(self.start, tuple(self.axes[axis] for axis in permutation))
+
+    def squeeze(self, axis: int) -> "Rows":
+        """Drops an axis of length 1."""
+        return self._at(self.start, self.axes[:axis] + self.axes[axis + 1 :])
+
+    def expand(self, axis: int) -> "Rows":
+        """Inserts an axis of length 1."""
+        return self._at(self.start, (*self.axes[:axis], 0, *self.axes[axis:]))
+
+    def slice(self, axis: int, first: jax.Array | int, length: int, step: int = 1) -> "Rows | None":
+        """`length` entries of an axis, every `step`-th, from `first` on."""
+        del length
+        if (stride := self.axes[axis]) is None:
+            return None
+        axes = (*self.axes[:axis], stride * step, *self.axes[axis + 1 :])
+        return self._at(self.start + stride * first, axes)
+
+    def unstack(self, length: int) -> "Rows | None":
+        """The recipes of the `length` entries of axis 0, stacked: what `lax.scan` goes over."""
+        if not self.axes or (stride := self.axes[0]) is None:
+            return None
+        return Rows(
+            jnp.broadcast_to(self.key, (length,)),
+            jnp.broadcast_to(self.scale, (length,)),
+            self.start + stride * jnp.arange(length, dtype=jnp.int32),
+            self.law,
+            self.axes[1:],
+        )
+
+    def _at(self, start: jax.Array, axes: tuple[int | None, ...]) -> "Rows":
+        return Rows(self.key, self.scale, start, self.law, axes)

@@ -1,0 +1,126 @@
+"""What a sampler is, and what is done with the directions that it draws."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from zojax import _keys
+from zojax._typing import Key, Params
+from zojax.directions._factors import Factors
+from zojax.directions._rows import Rows
+
+Recipe = Rows | Factors
+"""How z of one leaf is made again."""
+
+Directions = tuple[Recipe, ...]
+"""One recipe for every leaf of params; where K directions are meant, every array leads with K."""
+
+
+class Sampler(NamedTuple):
+    """Where to look: three pure functions and a statement about the law.
+
+    Attributes:
+      init: `params -> state`; what lives longer than a step (a basis), () if nothing does.
+      draw: `(state, key, step, num_queries, params) -> (directions, state)`, with `num_queries`
+        directions. `key` is the run's key; directions depend on (key, step, query, leaf path, role).
+      observe: `(state, directions, coefficients) -> state`, after the estimate is formed; for
+        samplers that learn from what was measured.
+      covariance: `params -> c`, one number a leaf: E[z zᵀ] = c P with P the identity, or for a
+        sampler with a basis the projector on average. The mean estimate is c times the gradient.
+    """
+
+    init: Callable[[Params], Any]
+    draw: Callable[[Any, Key, jax.Array, int, Params], tuple[Directions, Any]]
+    observe: Callable[[Any, Directions, jax.Array], Any]
+    covariance: Callable[[Params], Params]
+
+
+def memoryless(
+    draw_one: Callable[[Key, Params], Directions], covariance: Callable[[Params], Params]
+) -> Sampler:
+    """A sampler without state from a function that draws one direction with a query's key."""
+
+    def draw(state, key, step, num_queries, params):
+        keys = _keys.query_keys(key, step, num_queries)
+        return jax.vmap(lambda key: draw_one(key, params))(keys), state
+
+    return Sampler(lambda params: (), draw, ignore, covariance)
+
+
+def ignore(state: Any, directions: Directions, coefficients: jax.Array) -> Any:
+    """The `observe` of a sampler that does not learn."""
+    del directions, coefficients
+    return state
+
+
+def ones(params: Params) -> Params:
+    """The `covariance` of an isotropic sampler: c = 1 on every leaf."""
+    return jax.tree.map(lambda _: 1.0, params)
+
+
+def materialize(direction: Directions, params: Params) -> Params:
+    """The dense tree of one direction, float32: for tests and for looking at.
+
+    Args:
+      direction: one direction: recipes without a leading axis of queries.
+      params: gives the structure and the shapes.
+    """
+    leaves, treedef = jax.tree.flatten(params)
+    z = [recipe.draw(leaf.shape) for recipe, leaf in zip(direction, leaves, strict=True)]
+    return treedef.unflatten(z)
+
+
+def combine(coefficients: jax.Array, directions: Directions, params: Params) -> Params:
+    """Returns Σ_k coefficients[k] z_k, a tree with the shapes and dtypes of params.
+
+    The sum is formed leaf by leaf in float32 (or wider, with wider params) and cast once. A dense
+    leaf is regenerated: with one query the draw fuses into what is done with the update, with
+    several they are added up one after another, so at most one dense direction of one leaf is alive.
+    Factored leaves are one matrix product for all queries.
+
+    Args:
+      coefficients: shape (K,).
+      directions: K directions.
+      params: gives the structure, shapes and dtypes.
+    """
+    leaves, treedef = jax.tree.flatten(params)
+    return treedef.unflatten(
+        [
+            (_sum_factors if isinstance(recipe, Factors) else _sum_rows)(coefficients, recipe, leaf)
+            for recipe, leaf in zip(directions, leaves, strict=True)
+        ]
+    )
+
+
+def wide(dtype: Any) -> Any:
+    """The dtype in which perturbations and updates of such a leaf are formed."""
+    return jnp.promote_types(dtype, jnp.float32)
+
+
+def _sum_rows(coefficients: jax.Array, rows: Rows, leaf: jax.Array) -> jax.Array:
+    dtype = wide(leaf.dtype)
+    # Packed numbers are small, and unpacking them from a buffer is far cheaper than drawing them
+    # for every entry; what is not packed should fuse, and never be one.
+    datum = leaf if rows.law.packed and leaf.ndim else None
+
+    def term(k: jax.Array | int) -> jax.Array:
+        one = jax.tree.map(lambda array: array[k], rows)
+        return coefficients[k].astype(dtype) * one.draw(leaf.shape, datum).astype(dtype)
+
+    count = coefficients.shape[0]
+    if count == 1:
+        return term(0).astype(leaf.dtype)
+    add = lambda k, total: total + term(k)
+    return jax.lax.fori_loop(0, count, add, jnp.zeros(leaf.shape, dtype)).astype(leaf.dtype)
+
+
+def _sum_factors(coefficients: jax.Array, factors: Factors, leaf: jax.Array) -> jax.Array:
+    dtype = wide(leaf.dtype)
+    one = jax.tree.map(lambda array: array[0], factors)
+    z, left, right = one.subscripts("abcdefghijklmnopqrstuvwx"[: leaf.ndim])
+    scaled = jnp.einsum("y,y...->y...", coefficients.astype(dtype), factors.left.astype(dtype))
+    return jnp.einsum(f"y{left},y{right}->{z}", scaled, factors.right.astype(dtype)).astype(
+        leaf.dtype
+    )

@@ -1,0 +1,61 @@
+"""How a leaf is read as a matrix, or a batch of matrices."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+
+
+class MatrixView(NamedTuple):
+    """Which axes of a leaf count rows, which columns, and over which it is a batch of matrices.
+
+    A kernel (in, out) has rows=(0,), columns=(1,). A stack of them (layers, in, out) adds batch=(0,)
+    and shifts the others. Flax's attention kernels (features, heads, head_dim) are one matrix with
+    rows=(0,), columns=(1, 2); the output's (heads, head_dim, features) has rows=(0, 1), columns=(2,).
+    """
+
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    batch: tuple[int, ...] = ()
+
+    def sizes(self, shape: Sequence[int]) -> tuple[int, int]:
+        """Numbers of rows and of columns, (m, n), of one matrix."""
+        m, n = (math.prod(shape[axis] for axis in axes) for axes in (self.rows, self.columns))
+        return m, n
+
+
+Views = Callable[[tuple, jax.Array], MatrixView | None]
+"""(path, leaf) -> the leaf's view, or None where it is no matrix."""
+
+
+def last_two_axes(path: tuple, leaf: jax.Array) -> MatrixView | None:
+    """The default view: the last two axes are a matrix, those before them a batch.
+
+    Right for kernels (in, out), embeddings, and stacks of either. Attention kernels with an axis for
+    the heads need a view of their own: to tell them from a stack takes the user's knowledge.
+    """
+    del path
+    if leaf.ndim < 2:
+        return None
+    first = leaf.ndim - 2
+    return MatrixView(rows=(first,), columns=(first + 1,), batch=tuple(range(first)))
+
+
+def checked_view(views: Views, path: tuple, leaf: jax.Array) -> MatrixView | None:
+    """The view of a leaf.
+
+    Raises:
+      ValueError: unless the view names every axis of the leaf once.
+    """
+    view = views(path, leaf)
+    if view is None:
+        return None
+    axes = (*view.batch, *view.rows, *view.columns)
+    if sorted(axes) != list(range(leaf.ndim)) or not view.rows or not view.columns:
+        raise ValueError(
+            f"views gave {view} for params{jax.tree_util.keystr(path)} of shape {leaf.shape}; it "
+            f"must name each of the axes 0...{leaf.ndim - 1} once, with at least one row and one "
+            "column axis"
+        )
+    return view

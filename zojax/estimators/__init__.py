@@ -1,0 +1,9 @@
+"""Measurements → coefficients, and the link that makes an estimate of them."""
+
+from zojax.estimators._central import central as central
+from zojax.estimators._estimate_gradient import EstimateGradientState as EstimateGradientState
+from zojax.estimators._estimate_gradient import estimate_gradient as estimate_gradient
+from zojax.estimators._estimator import Estimate as Estimate
+from zojax.estimators._estimator import Estimator as Estimator
+from zojax.estimators._estimator import Probe as Probe
+from zojax.estimators._forward import forward as forward

@@ -1,0 +1,171 @@
+"""The first link of a chain: the estimate of the gradient."""
+
+import inspect
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from zojax import _checks, _keys
+from zojax._typing import Key, Params, ValueFn
+from zojax.directions import Sampler, combine
+from zojax.estimators._estimator import Estimator, Probe
+from zojax.evaluation import evaluate
+
+_LINK = "estimate_gradient"
+
+
+class EstimateGradientState(NamedTuple):
+    """State of `estimate_gradient`; read a field with `optax.tree.get(state, name)`.
+
+    Attributes:
+      key: the key that all directions are derived from; never changes.
+      count: steps taken, shape (), int32.
+      value: mean of the losses evaluated in the last step, shape (), float32; 0 before the first.
+      coefficients: what the last step's directions were multiplied with, shape (K,), float32.
+      num_evaluations: losses evaluated so far, shape (), int32.
+      num_nonfinite: steps so far in which a loss was not finite, shape (), int32.
+      sampler: state of the sampler.
+      estimator: state of the estimator.
+    """
+
+    key: Key
+    count: jax.Array
+    value: jax.Array
+    coefficients: jax.Array
+    num_evaluations: jax.Array
+    num_nonfinite: jax.Array
+    sampler: Any
+    estimator: Any
+
+
+def estimate_gradient(
+    key: Key,
+    sampler: Sampler,
+    estimator: Estimator,
+    *,
+    chunk_size: int = 1,
+    has_aux: bool = False,
+) -> optax.GradientTransformationExtraArgs:
+    """Replaces the updates by a zeroth-order estimate of the gradient.
+
+        z_1...z_K ~ sampler,    losses ~ value_fn along them,    ĝ = Σ_k c_k z_k              (1)
+
+    with the coefficients c of the estimator. It is the first link of a chain; what comes after it
+    sees ĝ as it would see a gradient. Incoming updates are ignored and may be None.
+
+    `update(None, state, params, value_fn=loss, **kwargs)` hands `value_fn` the keyword arguments that
+    it names (all of them if it takes **kwargs), as optax's line searches do; others are for other
+    links. Directions depend on (key, step, query, leaf path) alone and are regenerated: nothing of the
+    size of params is stored.
+
+    If a loss is not finite the estimate is zero, and the step counts in `num_nonfinite`.
+
+    Args:
+      key: a typed key, as jax.random.key makes; its generator draws the directions.
+      sampler: where to look, e.g. `zojax.gaussian()`.
+      estimator: what to make of the losses, e.g. `zojax.central(radius=1e-3)`.
+      chunk_size: directions evaluated side by side; see `zojax.evaluate`.
+      has_aux: whether `value_fn` returns `(value, aux)`; aux is dropped here (`zojax.evaluate`
+        returns it).
+
+    Returns:
+      A transformation whose `update` needs `params` and `value_fn`.
+
+    Raises:
+      TypeError: if the key is no typed key; in `init` and `update` if params have leaves that are not
+        floating or holes left by optax.masked; in `update` if the loss is not a scalar, or `value_fn`
+        needs an argument that was not passed.
+      ValueError: for a key of the generator unsafe_rbg, or a missing `params` or `value_fn`.
+    """
+    _keys.check(key)
+    _checks.at_least(1, chunk_size=chunk_size)
+
+    def init_fn(params: Params) -> EstimateGradientState:
+        _check_params(params)
+        return EstimateGradientState(
+            key=jnp.copy(key),
+            count=jnp.zeros((), jnp.int32),
+            value=jnp.zeros((), jnp.float32),
+            coefficients=jnp.zeros((estimator.num_queries,), jnp.float32),
+            num_evaluations=jnp.zeros((), jnp.int32),
+            num_nonfinite=jnp.zeros((), jnp.int32),
+            sampler=sampler.init(params),
+            estimator=estimator.init(),
+        )
+
+    def update_fn(
+        updates: optax.Updates,
+        state: EstimateGradientState,
+        params: Params | None = None,
+        *,
+        value_fn: ValueFn | None = None,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, EstimateGradientState]:
+        del updates
+        _checks.given(_LINK, params=params, value_fn=value_fn)
+        _check_params(params)
+        loss = _bind(value_fn, extra_args)
+        directions, sampler_state = sampler.draw(
+            state.sampler, state.key, state.count, estimator.num_queries, params
+        )
+        probe = Probe(
+            base=lambda: _base(loss, params, has_aux),
+            along=lambda radii: _along(loss, params, directions, radii, chunk_size, has_aux),
+        )
+        estimate, estimator_state = estimator.estimate(state.estimator, probe)
+        finite = jnp.all(jnp.isfinite(estimate.values))
+        coefficients = jnp.where(finite, estimate.coefficients, 0.0)
+        new_state = EstimateGradientState(
+            key=state.key,
+            count=optax.safe_increment(state.count),
+            value=jnp.mean(estimate.values).astype(jnp.float32),
+            coefficients=coefficients.astype(jnp.float32),
+            num_evaluations=state.num_evaluations + estimate.values.size,
+            num_nonfinite=state.num_nonfinite + ~finite,
+            sampler=_where(
+                finite, sampler.observe(sampler_state, directions, coefficients), sampler_state
+            ),
+            estimator=_where(finite, estimator_state, state.estimator),
+        )
+        return combine(coefficients, directions, params), new_state
+
+    return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+def _check_params(params: Params) -> None:
+    _checks.whole(params)
+    _checks.floating(params)
+
+
+def _base(loss: ValueFn, params: Params, has_aux: bool) -> jax.Array:  # noqa: FBT001
+    out = loss(params)
+    value = out[0] if has_aux else out
+    _checks.scalar_loss(value)
+    return value.astype(jnp.promote_types(value.dtype, jnp.float32))
+
+
+def _along(loss, params, directions, radii, chunk_size, has_aux) -> jax.Array:
+    out = evaluate(loss, params, directions, radii, chunk_size=chunk_size, has_aux=has_aux)
+    return out[0] if has_aux else out
+
+
+def _where(finite: jax.Array, new: Any, old: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)
+
+
+def _bind(value_fn: ValueFn, kwargs: dict[str, Any]) -> ValueFn:
+    """value_fn with those of `kwargs` that it names."""
+    parameters = list(inspect.signature(value_fn).parameters.values())
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return lambda params: value_fn(params, **kwargs)
+    named = [p for p in parameters[1:] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    missing = [p.name for p in named if p.default is p.empty and p.name not in kwargs]
+    if missing:
+        raise TypeError(
+            f"value_fn needs {', '.join(missing)}: pass them by name, "
+            f"update(None, state, params, value_fn=loss, {missing[0]}=...)"
+        )
+    passed = {p.name: kwargs[p.name] for p in named if p.name in kwargs}
+    return lambda params: value_fn(params, **passed)

@@ -1,0 +1,3 @@
+"""What is measured: the loss at perturbed params."""
+
+from zojax.evaluation._evaluate import evaluate as evaluate

@@ -1,0 +1,177 @@
+"""Rules for where a perturbed leaf meets data: contractions and gathered rows.
+
+    dense      x · (W + r z):  z is drawn when x is known, once for all points that share it
+    factored   x · W + r (x · L) · Rᵀ:  one product with the base weight for all points and queries
+
+A wide dense leaf (an embedding used as the head) is perturbed in blocks: of the axis that the product
+keeps, else of the axis that it sums over.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import quax
+from jax.typing import ArrayLike
+
+from zojax.directions import Factors
+from zojax.evaluation._perturbed import Perturbed
+
+# Summing over blocks reads and writes the result once a block, so it waits for larger leaves.
+_PATIENCE = 4
+_MOST_BLOCKS = 64
+
+
+@quax.register(jax.lax.dot_general_p)
+def _(leaf: Perturbed, x: ArrayLike, *, dimension_numbers, **params):
+    (contract_w, contract_x), (batch_w, batch_x) = dimension_numbers
+    numbers = ((contract_x, contract_w), (batch_x, batch_w))
+    out = _contract(jnp.asarray(x), leaf, numbers, params)
+    # The result has the axes of x before those of the leaf; the loss asked for the reverse.
+    first = len(batch_x)
+    kept_x = jnp.ndim(x) - len(contract_x) - first
+    axes = range(out.ndim)
+    order = (*axes[:first], *axes[first + kept_x :], *axes[first : first + kept_x])
+    return jnp.transpose(out, order)
+
+
+@quax.register(jax.lax.dot_general_p)
+def _(x: ArrayLike, leaf: Perturbed, *, dimension_numbers, **params):
+    return _contract(jnp.asarray(x), leaf, dimension_numbers, params)
+
+
+def _contract(x: jax.Array, leaf: Perturbed, numbers, params) -> jax.Array:
+    if isinstance(leaf.recipe, Factors):
+        return _contract_factors(x, leaf, numbers, params)
+    (_, contracted), (_, batch) = numbers
+    free = [axis for axis in range(leaf.ndim) if axis not in (*contracted, *batch)]
+    if (axis := _longest(leaf, free)) is not None:
+        blocks = _blocks(leaf, axis, leaf.budget)
+        if blocks > 1:
+            return _by_kept_axis(x, leaf, numbers, params, axis, blocks)
+    if (axis := _longest(leaf, contracted)) is not None:
+        blocks = _blocks(leaf, axis, _PATIENCE * leaf.budget)
+        if blocks > 1:
+            return _by_summed_axis(x, leaf, numbers, params, axis, blocks)
+    return _dot(x, leaf.dense(x), numbers, params)
+
+
+def _dot(x: jax.Array, w: jax.Array, numbers, params) -> jax.Array:
+    return jax.lax.dot_general_p.bind(x, w, dimension_numbers=numbers, **params)
+
+
+def _contract_factors(x: jax.Array, leaf: Perturbed, numbers, params) -> jax.Array:
+    base = _dot(x, leaf.cast(leaf.base), numbers, params)
+    letters = "abcdefghijklmnopqrstuvwxyABCDEFGHIJKLMNOPQRSTUVWXY"
+    of_leaf, of_x = list(letters[: leaf.ndim]), list(letters[leaf.ndim : leaf.ndim + x.ndim])
+    (contract_x, contract_w), (batch_x, batch_w) = numbers
+    for axis_x, axis_w in (*zip(contract_x, contract_w), *zip(batch_x, batch_w)):
+        of_x[axis_x] = of_leaf[axis_w]
+    shared = [of_x[axis] for axis in batch_x]
+    kept_x = [of_x[axis] for axis in range(x.ndim) if axis not in (*contract_x, *batch_x)]
+    kept_w = [of_leaf[axis] for axis in range(leaf.ndim) if axis not in (*contract_w, *batch_w)]
+    _, left, right = leaf.recipe.subscripts("".join(of_leaf))
+    out = "".join((*shared, *kept_x, *kept_w))
+    low_rank = jnp.einsum(
+        f"{''.join(of_x)},{left},{right}->{out}",
+        x,
+        leaf.recipe.left,
+        leaf.recipe.right,
+        precision=params.get("precision"),
+        preferred_element_type=jnp.promote_types(base.dtype, jnp.float32),
+    )
+    return base + (leaf.radius * low_rank).astype(base.dtype)
+
+
+def _longest(leaf: Perturbed, axes) -> int | None:
+    """The longest of these axes that counts rows, so that blocks of it can be drawn alone."""
+    rows = [axis for axis in axes if leaf.recipe.axes[axis] is not None]
+    return max(rows, key=lambda axis: leaf.base.shape[axis], default=None)
+
+
+def _blocks(leaf: Perturbed, axis: int, budget: int) -> int:
+    return min(math.ceil(leaf.base.size / budget), leaf.base.shape[axis], _MOST_BLOCKS)
+
+
+def _by_kept_axis(x, leaf: Perturbed, numbers, params, axis: int, blocks: int) -> jax.Array:
+    """Each block of the leaf gives its own part of the result."""
+    size = leaf.base.shape[axis]
+    length = -(-size // blocks)
+    (_, contracted), (batch_x, batch) = numbers
+    free = [a for a in range(leaf.ndim) if a not in (*contracted, *batch)]
+    along = x.ndim - len(contracted) + free.index(axis)
+
+    def write(block: jax.Array, out: jax.Array) -> jax.Array:
+        # The last block starts early enough to be whole: what overlaps is written twice alike.
+        first = jnp.minimum(block * length, size - length)
+        part = _dot(x, leaf.slice(axis, first, length).dense(x), numbers, params)
+        return jax.lax.dynamic_update_slice_in_dim(out, part, first, along)
+
+    out = jax.eval_shape(lambda: _dot(x, leaf.cast(leaf.base), numbers, params))
+    return jax.lax.fori_loop(0, blocks, write, _empty(out.shape, out.dtype, x))
+
+
+def _by_summed_axis(x, leaf: Perturbed, numbers, params, axis: int, blocks: int) -> jax.Array:
+    """Each block of the leaf, with its part of x, gives a term of the result."""
+    (contract_x, contracted), _ = numbers
+    along = contract_x[tuple(contracted).index(axis)]
+    size = leaf.base.shape[axis]
+    length, rest = divmod(size, blocks)
+    if rest:
+        blocks, length = 1 + size // (length + 1), length + 1
+    wide = {**params, "preferred_element_type": jnp.promote_types(x.dtype, jnp.float32)}
+
+    def term(first: jax.Array, length: int) -> jax.Array:
+        part = jax.lax.dynamic_slice_in_dim(x, first, length, along)
+        return _dot(part, leaf.slice(axis, first, length).dense(x), numbers, wide)
+
+    whole = size // length
+    out = jax.eval_shape(lambda: term(0, length))
+    total = jax.lax.fori_loop(
+        0,
+        whole,
+        lambda block, total: total + term(block * length, length),
+        jnp.zeros(out.shape, out.dtype) + _zero(out.dtype, x),
+    )
+    if tail := size - whole * length:
+        total = total + term(whole * length, tail)
+    dtype = jax.eval_shape(lambda: _dot(x, leaf.cast(leaf.base), numbers, params)).dtype
+    return total.astype(dtype)
+
+
+def _zero(dtype, x: jax.Array) -> jax.Array:
+    """0, known only when x is: a loop's result is not allocated before its turn."""
+    first = jax.lax.slice(x, (0,) * x.ndim, (1,) * x.ndim).reshape(())
+    return jnp.where(first == first, 0, 0 * first).astype(dtype)
+
+
+def _empty(shape, dtype, x: jax.Array) -> jax.Array:
+    return jnp.broadcast_to(_zero(dtype, x), shape)
+
+
+@quax.register(jax.lax.gather_p)
+def _(leaf: Perturbed, index: ArrayLike, *, dimension_numbers, slice_sizes, mode, **params):
+    """Whole entries of one axis (rows of an embedding): only their own noise is drawn."""
+    how = dict(dimension_numbers=dimension_numbers, slice_sizes=slice_sizes, mode=mode, **params)
+    axis = _gathered_axis(leaf, dimension_numbers, slice_sizes)
+    index = jnp.asarray(index)
+    z = None
+    if axis is not None:
+        size = leaf.base.shape[axis]
+        entries = jnp.clip(index[..., 0], 0, size - 1).astype(jnp.int32)
+        z = leaf.recipe.draw_taken(axis, entries, leaf.base.shape, index)
+    if z is None:
+        return Perturbed.default(jax.lax.gather_p, [leaf, index], how)
+    offsets = dimension_numbers.offset_dims
+    z = jnp.moveaxis(z, range(z.ndim - len(offsets), z.ndim), offsets)
+    return leaf.shifted(jax.lax.gather_p.bind(leaf.base, index, **how), z)
+
+
+def _gathered_axis(leaf: Perturbed, numbers, slice_sizes) -> int | None:
+    if numbers.operand_batching_dims or len(numbers.start_index_map) != 1:
+        return None
+    (axis,) = numbers.start_index_map
+    whole = (*leaf.base.shape[:axis], 1, *leaf.base.shape[axis + 1 :])
+    if numbers.collapsed_slice_dims != (axis,) or tuple(slice_sizes) != whole:
+        return None
+    return axis

@@ -1,0 +1,135 @@
+"""The loss at perturbed params, without the perturbed params."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import quax
+from jax.typing import ArrayLike
+
+from zojax import _checks
+from zojax._typing import Params, ValueFn
+from zojax.directions import Directions, Recipe
+from zojax.evaluation import _contractions, _control, _structure  # noqa: F401  (registers the rules)
+from zojax.evaluation._forward import forward_only
+from zojax.evaluation._perturbed import Perturbed
+
+# A block of a wide leaf holds this share of all entries, so its perturbed copies for a pair of points
+# add a few percent to the memory of the weights; small models are not worth cutting.
+_SHARE = 1 / 128
+_LEAST_BLOCK = 1 << 16
+
+
+def evaluate(
+    value_fn: ValueFn,
+    params: Params,
+    directions: Directions,
+    radius: ArrayLike,
+    *,
+    chunk_size: int = 1,
+    materialize: bool = False,
+    has_aux: bool = False,
+) -> Any:
+    """Returns the losses value_fn(params + radius z_k) of K directions.
+
+    `value_fn` is traced with lazily perturbed arrays in the place of the leaves: where it contracts,
+    gathers, slices, transposes, casts or scans over one, the noise is drawn there, used and
+    forgotten; any other operation gets the perturbed leaf. So any loss is right, and neither the
+    perturbed params nor the directions exist as a whole. Points along one direction run in lockstep
+    (`vmap`) and share its noise.
+
+    Args:
+      value_fn: `value_fn(params) -> ()` floating, or `(value, aux)` with `has_aux`.
+      params: a tree of floating-point arrays.
+      directions: K directions, as a sampler draws them.
+      radius: shape () for one point along every direction, (P,) for P points along each (signed), or
+        (K, P).
+      chunk_size: directions that are evaluated side by side (`vmap`); the chunks follow one another.
+        Dense directions of a chunk exist for a leaf at a time, and activations for all of them.
+      materialize: forms the perturbed params instead; the reference for tests.
+      has_aux: whether `value_fn` returns `(value, aux)`.
+
+    Returns:
+      Losses of shape (K,) or (K, P), at least float32; with `has_aux`, (losses, aux) with those axes
+      leading in every leaf of aux. Costs as many loss evaluations as there are losses.
+
+    Raises:
+      TypeError: if `value_fn` does not return a scalar, or `params` have leaves that are not floating.
+      ValueError: for a `chunk_size` below 1, or a radius of another shape.
+    """
+    _checks.at_least(1, chunk_size=chunk_size)
+    _checks.whole(params)
+    _checks.floating(params)
+    num_queries = jax.tree.leaves(directions)[0].shape[0]
+    radii = _radii(radius, num_queries)
+    at = _materialized(value_fn, params) if materialize else _lazy(value_fn, params)
+
+    def at_point(direction: Directions, radius: jax.Array) -> tuple[jax.Array, Any]:
+        out = at(direction, radius)
+        value, aux = out if has_aux else (out, ())
+        _checks.scalar_loss(value)
+        return value.astype(jnp.promote_types(value.dtype, jnp.float32)), aux
+
+    along = jax.vmap(at_point, in_axes=(None, 0))
+    if num_queries == 1:
+        one = jax.tree.map(lambda array: array[0], directions)
+        losses, aux = jax.tree.map(lambda array: array[None], along(one, radii[0]))
+    else:
+        losses, aux = jax.lax.map(
+            lambda query: along(*query),
+            (directions, radii),
+            batch_size=None if chunk_size == 1 else min(chunk_size, num_queries),
+        )
+    if jnp.ndim(radius) == 0:
+        losses, aux = jax.tree.map(lambda array: array[:, 0], (losses, aux))
+    return (losses, aux) if has_aux else losses
+
+
+def _radii(radius: ArrayLike, num_queries: int) -> jax.Array:
+    """(K, P)."""
+    radii = jnp.asarray(radius, jnp.result_type(float))
+    if (radii.ndim == 2 and radii.shape[0] != num_queries) or radii.ndim > 2:
+        raise ValueError(
+            f"radius must have shape (), (points,) or (directions, points) = ({num_queries}, ...), "
+            f"got {radii.shape}"
+        )
+    if radii.ndim < 2:
+        radii = jnp.broadcast_to(radii, (num_queries, math.prod(radii.shape)))
+    return radii
+
+
+def _lazy(value_fn: ValueFn, params: Params):
+    leaves, treedef = jax.tree.flatten(params)
+    budget = max(int(_SHARE * sum(leaf.size for leaf in leaves)), _LEAST_BLOCK)
+    traced = quax.quaxify(forward_only(value_fn))
+
+    def perturbed(leaf: jax.Array, recipe: Recipe, radius: jax.Array) -> Perturbed:
+        return Perturbed(jnp.asarray(leaf), recipe, radius, (jnp.asarray(leaf).dtype,), budget)
+
+    def at(direction: Directions, radius: jax.Array) -> Any:
+        lazy = [perturbed(*pair, radius) for pair in zip(leaves, direction, strict=True)]
+        return jax.tree.map(_dense, traced(treedef.unflatten(lazy)), is_leaf=_is_perturbed)
+
+    return at
+
+
+def _materialized(value_fn: ValueFn, params: Params):
+    leaves, treedef = jax.tree.flatten(params)
+
+    def at(direction: Directions, radius: jax.Array) -> Any:
+        moved = [
+            Perturbed(leaf, recipe, radius, (leaf.dtype,), leaf.size).dense()
+            for leaf, recipe in zip(leaves, direction, strict=True)
+        ]
+        return value_fn(treedef.unflatten(moved))
+
+    return at
+
+
+def _is_perturbed(value: Any) -> bool:
+    return isinstance(value, Perturbed)
+
+
+def _dense(value: Any) -> Any:
+    return value.dense() if _is_perturbed(value) else value

@@ -1,0 +1,81 @@
+"""The lazily perturbed array: base + radius · z, with z a recipe."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import quax
+
+from zojax.directions import Recipe, wide
+
+
+class Perturbed(quax.ArrayValue):
+    """What the loss sees in the place of a leaf of params.
+
+    Attributes:
+      base: the leaf, or the part of it that is meant.
+      recipe: of z, which has the shape of `base`.
+      radius: how far along z, shape ().
+      dtypes: the dtypes that base + radius z is cast to, one after another; the sum itself is
+        formed in float32 or wider.
+      budget: entries that may be perturbed at a time where the contraction can be cut into blocks.
+    """
+
+    base: jax.Array
+    recipe: Recipe
+    radius: jax.Array
+    dtypes: tuple[Any, ...] = eqx.field(static=True)
+    budget: int = eqx.field(static=True)
+
+    def aval(self) -> jax.core.ShapedArray:
+        return jax.core.ShapedArray(self.base.shape, self.dtypes[-1])
+
+    def materialise(self) -> jax.Array:
+        return self.dense()
+
+    def dense(self, datum: jax.Array | None = None) -> jax.Array:
+        """The perturbed array itself, its noise drawn when `datum` is known."""
+        z = self.recipe.draw(self.base.shape, datum)
+        return self.shifted(self.base, z)
+
+    def shifted(self, base: jax.Array, z: jax.Array) -> jax.Array:
+        """Base + radius z for any entries of the two."""
+        dtype = wide(base.dtype)
+        return self.cast(base.astype(dtype) + self.radius.astype(dtype) * z.astype(dtype))
+
+    def cast(self, value: jax.Array) -> jax.Array:
+        """Casts as the leaf was, and as the loss then asked for."""
+        for dtype in self.dtypes:
+            value = value.astype(dtype)
+        return value
+
+    def replaced(self, base: jax.Array, recipe: Recipe | None) -> "Perturbed | None":
+        """The same perturbation of a part of the leaf; None if the part has no recipe."""
+        if recipe is None:
+            return None
+        return Perturbed(base, recipe, self.radius, self.dtypes, self.budget)
+
+    def slice(self, axis: int, first: jax.Array | int, length: int) -> "Perturbed | None":
+        """`length` entries of an axis from `first` on, which may be traced."""
+        base = jax.lax.dynamic_slice_in_dim(self.base, first, length, axis)
+        return self.replaced(base, self.recipe.slice(axis, first, length))
+
+    def unstack(self) -> "Perturbed | None":
+        """The entries of axis 0 as a stack of perturbed arrays, for `lax.scan` to go over."""
+        length = self.base.shape[0]
+        recipe = self.recipe.unstack(length)
+        if recipe is None:
+            return None
+        radius = jax.numpy.broadcast_to(self.radius, (length,))
+        return Perturbed(self.base, recipe, radius, self.dtypes, self.budget)
+
+    @staticmethod
+    def default(primitive: Any, values: Any, params: dict[str, Any]) -> Any:
+        """Any primitive without a rule gets the array itself, drawn when its other operands are known."""
+        datum = next((v for v in values if _is_datum(v)), None)
+        arrays = [v.dense(datum) if isinstance(v, Perturbed) else v for v in values]
+        return primitive.bind(*arrays, **params)
+
+
+def _is_datum(value: Any) -> bool:
+    return isinstance(value, jax.Array) and value.size > 0 and value.dtype.kind in "biufV"

@@ -1,0 +1,87 @@
+"""The settings of an OPT model, as its `config.json` has them."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Self
+
+
+@dataclasses.dataclass(frozen=True)
+class OPTConfig:
+    """Settings of an OPT model; names, meanings and defaults of Hugging Face's `config.json`.
+
+    Attributes:
+      vocab_size: rows of the token table.
+      hidden_size: width of the layers.
+      num_hidden_layers: depth.
+      ffn_dim: inner width of the feed-forward blocks.
+      num_attention_heads: heads; divides `hidden_size`.
+      max_position_embeddings: the longest sequence.
+      word_embed_proj_dim: width of the token table; None means `hidden_size`.
+      do_layer_norm_before: True for pre-norm layers, False for post-norm ones.
+      activation_function: between the two maps of a feed-forward block.
+      enable_bias: whether the linear maps of the layers have biases.
+      layer_norm_elementwise_affine: whether the norms have scales and biases.
+      tie_word_embeddings: whether the head is the token table.
+      init_std: standard deviation of new weights.
+      pad_token_id: the token of padding; like the next two, kept for tokenizers and generation.
+      bos_token_id: the token that starts a text.
+      eos_token_id: the token, or the tokens, that end one.
+      _remove_final_layer_norm: True in some old pre-norm checkpoints that lack the last norm.
+
+    Raises:
+      ValueError: if a size is below 1 or the heads do not divide `hidden_size`.
+    """
+
+    vocab_size: int = 50272
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    ffn_dim: int = 3072
+    num_attention_heads: int = 12
+    max_position_embeddings: int = 2048
+    word_embed_proj_dim: int | None = None
+    do_layer_norm_before: bool = True
+    activation_function: str = "relu"
+    enable_bias: bool = True
+    layer_norm_elementwise_affine: bool = True
+    tie_word_embeddings: bool = True
+    init_std: float = 0.02
+    pad_token_id: int | None = 1
+    bos_token_id: int | None = 2
+    eos_token_id: int | tuple[int, ...] | None = 2
+    _remove_final_layer_norm: bool = False
+
+    def __post_init__(self):
+        if self.word_embed_proj_dim is None:
+            object.__setattr__(self, "word_embed_proj_dim", self.hidden_size)
+        if isinstance(self.eos_token_id, list):  # JSON has no tuples, and a config is hashed
+            object.__setattr__(self, "eos_token_id", tuple(self.eos_token_id))
+        for name in _SIZES:
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be an integer of at least 1, not {value!r}.")
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"num_attention_heads = {self.num_attention_heads} must divide "
+                f"hidden_size = {self.hidden_size}."
+            )
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
+        """Takes what is named here from a parsed `config.json` and leaves the rest."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in settings.items() if name in names})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings for a `config.json`, with the `model_type` that finds this family again."""
+        return {"model_type": "opt"} | dataclasses.asdict(self)
+
+
+_SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "ffn_dim",
+    "num_attention_heads",
+    "max_position_embeddings",
+    "word_embed_proj_dim",
+)

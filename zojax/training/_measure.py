@@ -1,0 +1,48 @@
+"""Time and memory of compiled programs."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+
+def peak_bytes(compiled: jax.stages.Compiled) -> int:
+    """Bytes that a compiled program needs on a device: arguments, results and temporaries.
+
+    Results written into donated arguments count once. For a training step with donated params
+    this is weights + temporaries, up to the few bytes of a batch.
+
+    Args:
+      compiled: what `jax.jit(f).lower(...).compile()` returns.
+    """
+    memory = compiled.memory_analysis()
+    results = memory.output_size_in_bytes - memory.alias_size_in_bytes
+    return memory.argument_size_in_bytes + results + memory.temp_size_in_bytes
+
+
+def median_seconds(
+    functions: dict[str, Callable[[], Any]], *, repetitions: int = 5
+) -> dict[str, float]:
+    """Times functions side by side.
+
+    Each round runs every function once and waits for its result, so a machine that slows down
+    for a while slows all of them; the medians over the rounds are compared fairly. One more
+    round, not counted, goes first and compiles.
+
+    Args:
+      functions: the functions by name, called without arguments.
+      repetitions: how many rounds count; at least 1.
+
+    Returns:
+      The median seconds of a call, by name.
+    """
+    seconds = {name: [] for name in functions}
+    for round_ in range(repetitions + 1):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            jax.block_until_ready(function())
+            if round_:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
