@@ -87,14 +87,18 @@ def given(link: str, **named: Any) -> None:
 
 def scalar_loss(value: Any) -> None:
     """Raises TypeError unless `value`, what a value_fn returned, is one floating-point number."""
-    shape, dtype = jnp.shape(value), getattr(value, "dtype", type(value))
     if isinstance(value, tuple):
         raise TypeError(
             "value_fn returned a tuple; pass has_aux=True if it returns (value, aux), "
             "else let it return the loss alone"
         )
-    if shape != () or not jnp.issubdtype(dtype, jnp.floating):
+    if not hasattr(value, "dtype"):
         raise TypeError(
-            f"value_fn must return one floating-point number, shape (); got {dtype} of shape "
-            f"{shape}. Reduce the loss, e.g. with .mean()"
+            f"value_fn must return one floating-point number, an array of shape (); got "
+            f"{type(value).__name__}"
+        )
+    if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
+        raise TypeError(
+            f"value_fn must return one floating-point number, shape (); got {value.dtype} of shape "
+            f"{value.shape}. Reduce the loss, e.g. with .mean()"
         )

@@ -8,7 +8,28 @@ import jax.numpy as jnp
 
 from zojax.directions._views import MatrixView
 
-_LETTERS = "abcdefghijklmnopqrstuvwxy"  # "z" is the rank
+LETTERS = "abcdefghijklmnopqrstuvwxyABCDEFGHIJKLMNOPQRSTUVWXYZ"  # of axes; "z" is the rank
+
+# Up to this rank a product is written as a sum of multiplications, which fuses with what is done to
+# the result; above, as a matrix product, whose result is a buffer.
+_FUSED_RANK = 8
+
+
+def sum_over_rank(a: jax.Array, of_a: str, b: jax.Array, of_b: str, out: str) -> jax.Array:
+    """einsum of two arrays that share the rank "z", their last axis, and otherwise only batch axes."""
+    rank = a.shape[-1]
+    if rank > _FUSED_RANK:
+        return jnp.einsum(f"{of_a},{of_b}->{out}", a, b)
+    a, b = _aligned(a, of_a, out), _aligned(b, of_b, out)
+    return sum(a[..., k] * b[..., k] for k in range(rank))
+
+
+def _aligned(array: jax.Array, letters: str, out: str) -> jax.Array:
+    """The axes of `array` in the order of `out`, with length 1 for those that it lacks."""
+    present = "".join(letter for letter in out if letter in letters) + "z"
+    array = jnp.transpose(array, [letters.index(letter) for letter in present])
+    missing = [axis for axis, letter in enumerate(out) if letter not in letters]
+    return jnp.expand_dims(array, missing)
 
 
 class Factors(eqx.Module):
@@ -34,8 +55,8 @@ class Factors(eqx.Module):
     def draw(self, shape: Sequence[int], datum: jax.Array | None = None) -> jax.Array:
         """Returns z of this shape, float32. The datum, which says when to draw, has no use here."""
         del shape, datum
-        z, left, right = self.subscripts(_LETTERS[: len(self.axes)])
-        return jnp.einsum(f"{left},{right}->{z}", self.left, self.right)
+        z, left, right = self.subscripts(LETTERS[: len(self.axes)])
+        return sum_over_rank(self.left, left, self.right, right, z)
 
     def draw_taken(
         self, axis: int, index: jax.Array, shape: Sequence[int], datum: jax.Array
@@ -63,7 +84,7 @@ class Factors(eqx.Module):
 
     def transpose(self, permutation: Sequence[int]) -> "Factors":
         axes = tuple(self.axes[axis] for axis in permutation)
-        letters = _LETTERS[: len(self.axes)]
+        letters = LETTERS[: len(self.axes)]
         _, left, right = self.subscripts(letters)
         moved = Factors(self.left, self.right, axes)
         _, to_left, to_right = moved.subscripts("".join(letters[axis] for axis in permutation))

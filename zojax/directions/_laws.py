@@ -64,7 +64,7 @@ def normal_arrays(keys: Key, shapes: Sequence[tuple[int, ...]]) -> list[jax.Arra
         ends = np.cumsum(counts)
         # Rows are numbered on the device: the compiler would fold a table of them for minutes.
         row = jnp.arange(ends[-1], dtype=jnp.int32)
-        owner = jnp.searchsorted(jnp.array(ends, jnp.int32), row, "right", method="compare_all")
+        owner = jnp.searchsorted(jnp.array(ends, jnp.int32), row, "right")
         first = jnp.array(ends - counts, jnp.int32)
         row = row - first[owner]
         of_row = keys[jnp.array(places)[owner]]

@@ -86,12 +86,14 @@ def combine(coefficients: jax.Array, directions: Directions, params: Params) -> 
       params: gives the structure, shapes and dtypes.
     """
     leaves, treedef = jax.tree.flatten(params)
-    return treedef.unflatten(
-        [
-            (_sum_factors if isinstance(recipe, Factors) else _sum_rows)(coefficients, recipe, leaf)
-            for recipe, leaf in zip(directions, leaves, strict=True)
-        ]
-    )
+    sums: list[jax.Array] = []
+    for recipe, leaf in zip(directions, leaves, strict=True):
+        if isinstance(recipe, Factors):
+            sums.append(_sum_factors(coefficients, recipe, leaf))
+        else:
+            # What a leaf holds while it is drawn is held after the leaf before it is done.
+            sums.append(_sum_rows(coefficients, recipe, leaf, sums[-1] if sums else leaf))
+    return treedef.unflatten(sums)
 
 
 def wide(dtype: Any) -> Any:
@@ -99,11 +101,11 @@ def wide(dtype: Any) -> Any:
     return jnp.promote_types(dtype, jnp.float32)
 
 
-def _sum_rows(coefficients: jax.Array, rows: Rows, leaf: jax.Array) -> jax.Array:
+def _sum_rows(coefficients: jax.Array, rows: Rows, leaf: jax.Array, before: jax.Array) -> jax.Array:
     dtype = wide(leaf.dtype)
     # Packed numbers are small, and unpacking them from a buffer is far cheaper than drawing them
     # for every entry; what is not packed should fuse, and never be one.
-    datum = leaf if rows.law.packed and leaf.ndim else None
+    datum = before if rows.law.packed else None
 
     def term(k: jax.Array | int) -> jax.Array:
         one = jax.tree.map(lambda array: array[k], rows)
@@ -117,10 +119,13 @@ def _sum_rows(coefficients: jax.Array, rows: Rows, leaf: jax.Array) -> jax.Array
 
 
 def _sum_factors(coefficients: jax.Array, factors: Factors, leaf: jax.Array) -> jax.Array:
-    dtype = wide(leaf.dtype)
-    one = jax.tree.map(lambda array: array[0], factors)
-    z, left, right = one.subscripts("abcdefghijklmnopqrstuvwx"[: leaf.ndim])
-    scaled = jnp.einsum("y,y...->y...", coefficients.astype(dtype), factors.left.astype(dtype))
-    return jnp.einsum(f"y{left},y{right}->{z}", scaled, factors.right.astype(dtype)).astype(
-        leaf.dtype
-    )
+    """Σ_k c_k L_k R_kᵀ as one product of rank K r."""
+    left = factors.left * coefficients.reshape(-1, *(1,) * (factors.left.ndim - 1))
+    joined = Factors(_join(left), _join(factors.right), factors.axes)
+    return joined.draw(leaf.shape).astype(leaf.dtype)
+
+
+def _join(parts: jax.Array) -> jax.Array:
+    """(K, ..., rank) -> (..., K rank)."""
+    parts = jnp.moveaxis(parts, 0, -2)
+    return parts.reshape(*parts.shape[:-2], -1)

@@ -15,6 +15,7 @@ import quax
 from jax.typing import ArrayLike
 
 from zojax.directions import Factors
+from zojax.directions._factors import LETTERS, sum_over_rank
 from zojax.evaluation._perturbed import Perturbed
 
 # Summing over blocks reads and writes the result once a block, so it waits for larger leaves.
@@ -41,6 +42,18 @@ def _(x: ArrayLike, leaf: Perturbed, *, dimension_numbers, **params):
 
 
 def _contract(x: jax.Array, leaf: Perturbed, numbers, params) -> jax.Array:
+    """Contracts the base as it lies, and gives the result its axes in the order of the loss."""
+    (contract_x, contract_w), (batch_x, batch_w) = numbers
+    lies = leaf.permutation
+    lying = tuple(lies[axis] for axis in contract_w), tuple(lies[axis] for axis in batch_w)
+    base = leaf.replaced(leaf.base, leaf.recipe)
+    out = _contract_base(x, base, ((contract_x, lying[0]), (batch_x, lying[1])), params)
+    kept = [lies[axis] for axis in range(leaf.ndim) if axis not in (*contract_w, *batch_w)]
+    first = out.ndim - len(kept)
+    return jnp.transpose(out, (*range(first), *(first + sorted(kept).index(a) for a in kept)))
+
+
+def _contract_base(x: jax.Array, leaf: Perturbed, numbers, params) -> jax.Array:
     if isinstance(leaf.recipe, Factors):
         return _contract_factors(x, leaf, numbers, params)
     (_, contracted), (_, batch) = numbers
@@ -62,25 +75,33 @@ def _dot(x: jax.Array, w: jax.Array, numbers, params) -> jax.Array:
 
 def _contract_factors(x: jax.Array, leaf: Perturbed, numbers, params) -> jax.Array:
     base = _dot(x, leaf.cast(leaf.base), numbers, params)
-    letters = "abcdefghijklmnopqrstuvwxyABCDEFGHIJKLMNOPQRSTUVWXY"
-    of_leaf, of_x = list(letters[: leaf.ndim]), list(letters[leaf.ndim : leaf.ndim + x.ndim])
     (contract_x, contract_w), (batch_x, batch_w) = numbers
-    for axis_x, axis_w in (*zip(contract_x, contract_w), *zip(batch_x, batch_w)):
+    of_leaf, of_x = list(LETTERS[: leaf.ndim]), list(LETTERS[leaf.ndim : leaf.ndim + x.ndim])
+    for axis_x, axis_w in (
+        *zip(contract_x, contract_w, strict=True),
+        *zip(batch_x, batch_w, strict=True),
+    ):
         of_x[axis_x] = of_leaf[axis_w]
     shared = [of_x[axis] for axis in batch_x]
     kept_x = [of_x[axis] for axis in range(x.ndim) if axis not in (*contract_x, *batch_x)]
     kept_w = [of_leaf[axis] for axis in range(leaf.ndim) if axis not in (*contract_w, *batch_w)]
-    _, left, right = leaf.recipe.subscripts("".join(of_leaf))
     out = "".join((*shared, *kept_x, *kept_w))
-    low_rank = jnp.einsum(
-        f"{''.join(of_x)},{left},{right}->{out}",
-        x,
-        leaf.recipe.left,
-        leaf.recipe.right,
-        precision=params.get("precision"),
-        preferred_element_type=jnp.promote_types(base.dtype, jnp.float32),
-    )
+    summed = {of_leaf[axis] for axis in contract_w}
+    low_rank = _through_rank(x, "".join(of_x), leaf.recipe, "".join(of_leaf), summed, out, params)
     return base + (leaf.radius * low_rank).astype(base.dtype)
+
+
+def _through_rank(x, of_x: str, factors: Factors, of_leaf: str, summed, out: str, params):
+    """x · L · Rᵀ (or x · R · Lᵀ): first the factor that has all that is summed over."""
+    _, of_left, of_right = factors.subscripts(of_leaf)
+    sides = [(factors.left, of_left), (factors.right, of_right)]
+    exact = dict(precision=params.get("precision"), preferred_element_type=jnp.float32)
+    for (first, of_first), (second, of_second) in (sides, sides[::-1]):
+        if summed <= set(of_first) and not summed & set(of_second):
+            inner = "".join(dict.fromkeys(c for c in of_x + of_first if c not in {*summed, "z"}))
+            u = jnp.einsum(f"{of_x},{of_first}->{inner}z", x, first, **exact)
+            return sum_over_rank(u, inner + "z", second, of_second, out)
+    return jnp.einsum(f"{of_x},{of_left},{of_right}->{out}", x, *(s[0] for s in sides), **exact)
 
 
 def _longest(leaf: Perturbed, axes) -> int | None:
@@ -153,15 +174,18 @@ def _empty(shape, dtype, x: jax.Array) -> jax.Array:
 def _(leaf: Perturbed, index: ArrayLike, *, dimension_numbers, slice_sizes, mode, **params):
     """Whole entries of one axis (rows of an embedding): only their own noise is drawn."""
     how = dict(dimension_numbers=dimension_numbers, slice_sizes=slice_sizes, mode=mode, **params)
+    leaf, index = leaf.settled(), jnp.asarray(index)
     axis = _gathered_axis(leaf, dimension_numbers, slice_sizes)
-    index = jnp.asarray(index)
     z = None
     if axis is not None:
-        size = leaf.base.shape[axis]
-        entries = jnp.clip(index[..., 0], 0, size - 1).astype(jnp.int32)
-        z = leaf.recipe.draw_taken(axis, entries, leaf.base.shape, index)
+        last = leaf.base.shape[axis] - 1
+        entries = index[..., 0].astype(jnp.promote_types(index.dtype, jnp.int32))
+        inside = jnp.clip(entries, 0, last)
+        z = leaf.recipe.draw_taken(axis, inside.astype(jnp.int32), leaf.base.shape, index)
     if z is None:
         return Perturbed.default(jax.lax.gather_p, [leaf, index], how)
+    if mode is jax.lax.GatherScatterMode.FILL_OR_DROP:  # what is filled in is no entry of the leaf
+        z = jnp.where((inside == entries).reshape(*entries.shape, *(1,) * (leaf.ndim - 1)), z, 0)
     offsets = dimension_numbers.offset_dims
     z = jnp.moveaxis(z, range(z.ndim - len(offsets), z.ndim), offsets)
     return leaf.shifted(jax.lax.gather_p.bind(leaf.base, index, **how), z)

@@ -61,5 +61,5 @@ def _unstacked(x: Any) -> Any:
     """A stack of recipes that scan can take apart; the array where its axis 0 cuts rows."""
     if not isinstance(x, Perturbed):
         return x
-    stack = x.unstack()
+    stack = x.settled().unstack()
     return x.dense() if stack is None else stack

@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 
 from zojax import _checks
 from zojax._typing import Params, ValueFn
-from zojax.directions import Directions, Recipe
+from zojax.directions import Directions
 from zojax.evaluation import _contractions, _control, _structure  # noqa: F401  (registers the rules)
 from zojax.evaluation._forward import forward_only
 from zojax.evaluation._perturbed import Perturbed
@@ -104,11 +104,8 @@ def _lazy(value_fn: ValueFn, params: Params):
     budget = max(int(_SHARE * sum(leaf.size for leaf in leaves)), _LEAST_BLOCK)
     traced = quax.quaxify(forward_only(value_fn))
 
-    def perturbed(leaf: jax.Array, recipe: Recipe, radius: jax.Array) -> Perturbed:
-        return Perturbed(jnp.asarray(leaf), recipe, radius, (jnp.asarray(leaf).dtype,), budget)
-
     def at(direction: Directions, radius: jax.Array) -> Any:
-        lazy = [perturbed(*pair, radius) for pair in zip(leaves, direction, strict=True)]
+        lazy = _perturbed(leaves, direction, radius, budget)
         return jax.tree.map(_dense, traced(treedef.unflatten(lazy)), is_leaf=_is_perturbed)
 
     return at
@@ -118,13 +115,19 @@ def _materialized(value_fn: ValueFn, params: Params):
     leaves, treedef = jax.tree.flatten(params)
 
     def at(direction: Directions, radius: jax.Array) -> Any:
-        moved = [
-            Perturbed(leaf, recipe, radius, (leaf.dtype,), leaf.size).dense()
-            for leaf, recipe in zip(leaves, direction, strict=True)
-        ]
+        moved = [leaf.dense() for leaf in _perturbed(leaves, direction, radius, budget=0)]
         return value_fn(treedef.unflatten(moved))
 
     return at
+
+
+def _perturbed(
+    leaves: list[jax.Array], direction: Directions, radius: jax.Array, budget: int
+) -> list[Perturbed]:
+    return [
+        Perturbed(leaf, recipe, radius, (leaf.dtype,), budget, tuple(range(leaf.ndim)))
+        for leaf, recipe in zip(map(jnp.asarray, leaves), direction, strict=True)
+    ]
 
 
 def _is_perturbed(value: Any) -> bool:

@@ -19,6 +19,8 @@ class Perturbed(quax.ArrayValue):
       dtypes: the dtypes that base + radius z is cast to, one after another; the sum itself is
         formed in float32 or wider.
       budget: entries that may be perturbed at a time where the contraction can be cut into blocks.
+      permutation: the axes of `base` in the order in which the loss sees them. A contraction reads
+        `base` as it lies; transposing it first would copy it.
     """
 
     base: jax.Array
@@ -26,9 +28,11 @@ class Perturbed(quax.ArrayValue):
     radius: jax.Array
     dtypes: tuple[Any, ...] = eqx.field(static=True)
     budget: int = eqx.field(static=True)
+    permutation: tuple[int, ...] = eqx.field(static=True)
 
     def aval(self) -> jax.core.ShapedArray:
-        return jax.core.ShapedArray(self.base.shape, self.dtypes[-1])
+        shape = tuple(self.base.shape[axis] for axis in self.permutation)
+        return jax.core.ShapedArray(shape, self.dtypes[-1])
 
     def materialise(self) -> jax.Array:
         return self.dense()
@@ -36,7 +40,16 @@ class Perturbed(quax.ArrayValue):
     def dense(self, datum: jax.Array | None = None) -> jax.Array:
         """The perturbed array itself, its noise drawn when `datum` is known."""
         z = self.recipe.draw(self.base.shape, datum)
-        return self.shifted(self.base, z)
+        return jax.lax.transpose(self.shifted(self.base, z), self.permutation)
+
+    def settled(self) -> "Perturbed":
+        """The same array with its base and recipe transposed as the loss sees them."""
+        order = tuple(range(self.base.ndim))
+        if self.permutation == order:
+            return self
+        base = jax.lax.transpose(self.base, self.permutation)
+        recipe = self.recipe.transpose(self.permutation)
+        return Perturbed(base, recipe, self.radius, self.dtypes, self.budget, order)
 
     def shifted(self, base: jax.Array, z: jax.Array) -> jax.Array:
         """Base + radius z for any entries of the two."""
@@ -50,13 +63,14 @@ class Perturbed(quax.ArrayValue):
         return value
 
     def replaced(self, base: jax.Array, recipe: Recipe | None) -> "Perturbed | None":
-        """The same perturbation of a part of the leaf; None if the part has no recipe."""
+        """The same perturbation of a part of a settled leaf; None if the part has no recipe."""
         if recipe is None:
             return None
-        return Perturbed(base, recipe, self.radius, self.dtypes, self.budget)
+        order = tuple(range(base.ndim))
+        return Perturbed(base, recipe, self.radius, self.dtypes, self.budget, order)
 
     def slice(self, axis: int, first: jax.Array | int, length: int) -> "Perturbed | None":
-        """`length` entries of an axis from `first` on, which may be traced."""
+        """`length` entries of an axis of the base from `first` on, which may be traced."""
         base = jax.lax.dynamic_slice_in_dim(self.base, first, length, axis)
         return self.replaced(base, self.recipe.slice(axis, first, length))
 
@@ -67,7 +81,8 @@ class Perturbed(quax.ArrayValue):
         if recipe is None:
             return None
         radius = jax.numpy.broadcast_to(self.radius, (length,))
-        return Perturbed(self.base, recipe, radius, self.dtypes, self.budget)
+        inner = tuple(range(self.base.ndim - 1))
+        return Perturbed(self.base, recipe, radius, self.dtypes, self.budget, inner)
 
     @staticmethod
     def default(primitive: Any, values: Any, params: dict[str, Any]) -> Any:

@@ -3,6 +3,8 @@
 Where the recipe cannot follow (a cut through rows), the array is drawn.
 """
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import quax
@@ -18,7 +20,7 @@ def _(leaf: Perturbed, *, new_dtype, **params):
             jax.lax.convert_element_type_p, [leaf], {"new_dtype": new_dtype, **params}
         )
     dtypes = (*leaf.dtypes, jnp.dtype(new_dtype))
-    return Perturbed(leaf.base, leaf.recipe, leaf.radius, dtypes, leaf.budget)
+    return Perturbed(leaf.base, leaf.recipe, leaf.radius, dtypes, leaf.budget, leaf.permutation)
 
 
 @quax.register(jax.lax.copy_p)
@@ -33,13 +35,13 @@ def _(leaf: Perturbed, **_):
 
 @quax.register(jax.lax.transpose_p)
 def _(leaf: Perturbed, *, permutation):
-    return leaf.replaced(
-        jax.lax.transpose(leaf.base, permutation), leaf.recipe.transpose(permutation)
-    )
+    order = tuple(leaf.permutation[axis] for axis in permutation)
+    return Perturbed(leaf.base, leaf.recipe, leaf.radius, leaf.dtypes, leaf.budget, order)
 
 
 @quax.register(jax.lax.squeeze_p)
 def _(leaf: Perturbed, *, dimensions):
+    leaf = leaf.settled()
     for axis in sorted((axis % leaf.ndim for axis in dimensions), reverse=True):
         leaf = _squeeze(leaf, axis)
     return leaf
@@ -48,6 +50,7 @@ def _(leaf: Perturbed, *, dimensions):
 @quax.register(jax.lax.reshape_p)
 def _(leaf: Perturbed, *, new_sizes, dimensions, **params):
     """Dropping and inserting axes of length 1; other shapes cut rows or join them."""
+    leaf = leaf.settled()
     kept = [n for n in leaf.base.shape if n != 1]
     if dimensions is not None or kept != [n for n in new_sizes if n != 1]:
         params = {"new_sizes": new_sizes, "dimensions": dimensions, **params}
@@ -64,6 +67,7 @@ def _(leaf: Perturbed, *, new_sizes, dimensions, **params):
 @quax.register(jax.lax.broadcast_in_dim_p)
 def _(leaf: Perturbed, *dynamic: ArrayLike, shape, broadcast_dimensions, **params):
     """Inserting axes of length 1 in front of a leaf or inside it; anything else repeats entries."""
+    leaf = leaf.settled()
     inserted = [axis for axis in range(len(shape)) if axis not in broadcast_dimensions]
     same = tuple(shape[axis] for axis in broadcast_dimensions) == leaf.base.shape
     if dynamic or not same or any(shape[axis] != 1 for axis in inserted):
@@ -76,6 +80,7 @@ def _(leaf: Perturbed, *dynamic: ArrayLike, shape, broadcast_dimensions, **param
 
 @quax.register(jax.lax.slice_p)
 def _(leaf: Perturbed, *, start_indices, limit_indices, strides):
+    leaf = leaf.settled()
     result = leaf
     for axis, (first, limit) in enumerate(zip(start_indices, limit_indices, strict=True)):
         step = 1 if strides is None else strides[axis]
@@ -90,8 +95,22 @@ def _(leaf: Perturbed, *, start_indices, limit_indices, strides):
     return result
 
 
+@quax.register(jax.lax.split_p)
+def _(leaf: Perturbed, *, sizes, axis):
+    """Each piece is a slice."""
+    leaf = leaf.settled()
+    ends = list(itertools.accumulate(sizes))
+    pieces = [
+        leaf.slice(axis, end - size, size) for end, size in zip(ends, sizes, strict=True)
+    ]
+    if any(piece is None for piece in pieces):
+        return Perturbed.default(jax.lax.split_p, [leaf], {"sizes": sizes, "axis": axis})
+    return pieces
+
+
 @quax.register(jax.lax.dynamic_slice_p)
 def _(leaf: Perturbed, *indices: ArrayLike, slice_sizes):
+    leaf = leaf.settled()
     result = leaf
     for axis, (first, length) in enumerate(zip(indices, slice_sizes, strict=True)):
         size = leaf.base.shape[axis]

@@ -67,9 +67,12 @@ def mezo(
       >>> x = jnp.array([1.0, 2.0])
       >>> tx = zojax.mezo(0.05, jax.random.key(0))
       >>> state = tx.init(x)
-      >>> for _ in range(100):
+      >>> @jax.jit
+      ... def step(x, state):
       ...     updates, state = tx.update(None, state, x, value_fn=value_fn)
-      ...     x = optax.apply_updates(x, updates)
+      ...     return optax.apply_updates(x, updates), state
+      >>> for _ in range(100):
+      ...     x, state = step(x, state)
       >>> bool(value_fn(x) < 1e-2)
       True
     """
