@@ -26,6 +26,15 @@ def positive(**named: Any) -> None:
             raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
 
 
+def not_negative(**named: Any) -> None:
+    """Raises ValueError unless every named number is finite and at least 0."""
+    for name, value in named.items():
+        if not _is_concrete(value):
+            continue
+        if jnp.ndim(value) != 0 or not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
+
+
 def at_least(minimum: int, **named: int | None) -> None:
     """Raises ValueError unless every named number is an integer of at least `minimum`.
 
@@ -66,9 +75,9 @@ def whole(params: Params) -> None:
     holes = [leaf for leaf in jax.tree.leaves(params, is_leaf=_is_hole) if _is_hole(leaf)]
     if holes:
         raise TypeError(
-            "params have holes (optax.MaskedNode): an estimating link stands inside optax.masked or "
-            "optax.partition, where value_fn cannot be evaluated. Put it outside, and pass frozen "
-            "weights to value_fn as an argument, e.g. nnx.split(model, nnx.LoRAParam, ...)"
+            "params have holes (optax.MaskedNode): an estimating link stands inside optax.masked "
+            "or optax.partition, where value_fn cannot be evaluated. Put it outside, and pass "
+            "frozen weights to value_fn as an argument, e.g. nnx.split(model, nnx.LoRAParam, ...)"
         )
 
 

@@ -26,10 +26,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from zojax import _checks, _keys
 from zojax._keys import Role
 from zojax._typing import Key, Params
+from zojax.directions._dense import dense_recipes
 from zojax.directions._factors import Factors
 from zojax.directions._laws import GAUSSIAN
 from zojax.directions._matrices import Kinds, Matrix, matrices
@@ -120,17 +122,17 @@ def _direction(
         side: kept[side] if side in kept else draw_part(side, kinds, key, params, leaves)
         for side in ("left", "core", "right")
     }
-    dense_keys = _keys.leaf_keys(key, params, Role.DIRECTION)
-    recipes: list[Rows | Factors] = []
-    found = 0
-    for place, (leaf, matrix) in enumerate(zip(jax.tree.leaves(params), leaves, strict=True)):
-        if matrix is None:
-            recipes.append(Rows.of(leaf.shape, dense_keys[place], GAUSSIAN))
-            continue
-        left, core, right = (parts[side][found] for side in ("left", "core", "right"))
-        recipes.append(matrix.factors(*_fold(kinds, left, core, right)))
-        found += 1
-    return tuple(recipes)
+    shapes = [leaf.shape for leaf in jax.tree.leaves(params)]
+    vectors = [place for place, matrix in enumerate(leaves) if matrix is None]
+    keys = _keys.leaf_keys(key, params, Role.DIRECTION)
+    recipes: dict[int, Rows | Factors] = {}
+    if vectors:
+        dense = dense_recipes(GAUSSIAN, keys[np.array(vectors)], [shapes[v] for v in vectors])
+        recipes.update(zip(vectors, dense, strict=True))
+    found = [place for place, matrix in enumerate(leaves) if matrix is not None]
+    for place, left, core, right in zip(found, *parts.values(), strict=True):
+        recipes[place] = leaves[place].factors(*_fold(kinds, left, core, right))
+    return tuple(recipes[place] for place in range(len(shapes)))
 
 
 def _fold(kinds: Kinds, left, core, right) -> tuple[jax.Array, jax.Array]:

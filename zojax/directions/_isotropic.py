@@ -1,5 +1,6 @@
 """Isotropic samplers: every leaf is drawn from one law, row by row, E[z zᵀ] = I."""
 
+import dataclasses
 import math
 
 import jax
@@ -8,8 +9,8 @@ import jax.numpy as jnp
 from zojax import _keys
 from zojax._keys import Role
 from zojax._typing import Key, Params
+from zojax.directions._dense import dense_recipes
 from zojax.directions._laws import GAUSSIAN, RADEMACHER, Law
-from zojax.directions._rows import Rows
 from zojax.directions._sampler import Directions, Sampler, memoryless, ones
 
 
@@ -52,7 +53,7 @@ def sphere() -> Sampler:
         ]
         size = sum(leaf.size for leaf in leaves)
         scale = math.sqrt(size) * jax.lax.rsqrt(sum(squares))
-        return tuple(Rows(rows.key, scale, rows.start, rows.law, rows.axes) for rows in direction)
+        return tuple(dataclasses.replace(rows, scale=scale) for rows in direction)
 
     return memoryless(draw, ones)
 
@@ -64,4 +65,4 @@ def _of_law(law: Law) -> Sampler:
 def _draw(law: Law, key: Key, params: Params) -> Directions:
     leaves = jax.tree.leaves(params)
     keys = _keys.leaf_keys(key, params, Role.DIRECTION)
-    return tuple(Rows.of(leaf.shape, keys[place], law) for place, leaf in enumerate(leaves))
+    return dense_recipes(law, keys, [leaf.shape for leaf in leaves])

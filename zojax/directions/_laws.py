@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zojax._typing import Key
 from zojax._hold import hold
+from zojax._typing import Key
 
 
 class Law(NamedTuple):

@@ -7,8 +7,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from zojax._typing import Key
 from zojax._hold import hold
+from zojax._typing import Key
 from zojax.directions._laws import Law
 
 
@@ -25,6 +25,8 @@ class Rows(eqx.Module):
       start: number of the first row, shape (), int32.
       law: the law of the entries.
       axes: for every axis, by how many rows it steps; None for the axis that a row runs along.
+      numbers: what the law generates for a leaf that is one short row (a bias), drawn beforehand
+        together with its like: it is small, and spares the program a draw of its own.
     """
 
     key: Key
@@ -32,6 +34,7 @@ class Rows(eqx.Module):
     start: jax.Array
     law: Law = eqx.field(static=True)
     axes: tuple[int | None, ...] = eqx.field(static=True)
+    numbers: jax.Array | None = None
 
     @classmethod
     def of(cls, shape: Sequence[int], key: Key, law: Law, scale: jax.Array | float = 1.0) -> "Rows":
@@ -40,11 +43,18 @@ class Rows(eqx.Module):
         axes = (*steps, None) if shape else ()
         return cls(key, jnp.float32(scale), jnp.int32(0), law, axes)
 
+    def holding(self, numbers: jax.Array) -> "Rows":
+        """The recipe of a leaf of one row with what the law generated for it, (1, ...)."""
+        return Rows(self.key, self.scale, self.start, self.law, self.axes, numbers)
+
     def draw(self, shape: Sequence[int], datum: jax.Array | None = None) -> jax.Array:
         """Returns z of this shape, float32; with a datum, drawn when that is known (see `hold`)."""
         along = self._row_axis()
         width = 1 if along is None else shape[along]
-        z = self._draw_rows(self.start + self._offsets(shape), width, datum)
+        if self.numbers is None:
+            z = self._draw_rows(self.start + self._offsets(shape), width, datum)
+        else:
+            z = self._expanded(self.numbers, width).reshape(*self._offsets(shape).shape, width)
         if along is None:
             return z.reshape(shape)
         return jnp.moveaxis(z, -1, along)
@@ -74,7 +84,10 @@ class Rows(eqx.Module):
             return self.law.generate(keys, width)
 
         numbers = generate(self.key) if datum is None else hold(generate, self.key, datum)
-        return self.scale * self.law.expand(numbers, width).reshape(*index.shape, width)
+        return self._expanded(numbers, width).reshape(*index.shape, width)
+
+    def _expanded(self, numbers: jax.Array, width: int) -> jax.Array:
+        return self.scale * self.law.expand(numbers, width)
 
     def _row_axis(self) -> int | None:
         return self.axes.index(None) if None in self.axes else None
@@ -122,4 +135,4 @@ class Rows(eqx.Module):
         )
 
     def _at(self, start: jax.Array, axes: tuple[int | None, ...]) -> "Rows":
-        return Rows(self.key, self.scale, start, self.law, axes)
+        return Rows(self.key, self.scale, start, self.law, axes, self.numbers)

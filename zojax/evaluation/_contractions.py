@@ -95,7 +95,10 @@ def _through_rank(x, of_x: str, factors: Factors, of_leaf: str, summed, out: str
     """x · L · Rᵀ (or x · R · Lᵀ): first the factor that has all that is summed over."""
     _, of_left, of_right = factors.subscripts(of_leaf)
     sides = [(factors.left, of_left), (factors.right, of_right)]
-    exact = dict(precision=params.get("precision"), preferred_element_type=jnp.float32)
+    exact = dict(
+        precision=params.get("precision"),
+        preferred_element_type=jnp.promote_types(x.dtype, jnp.float32),
+    )
     for (first, of_first), (second, of_second) in (sides, sides[::-1]):
         if summed <= set(of_first) and not summed & set(of_second):
             inner = "".join(dict.fromkeys(c for c in of_x + of_first if c not in {*summed, "z"}))

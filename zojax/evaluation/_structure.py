@@ -100,9 +100,7 @@ def _(leaf: Perturbed, *, sizes, axis):
     """Each piece is a slice."""
     leaf = leaf.settled()
     ends = list(itertools.accumulate(sizes))
-    pieces = [
-        leaf.slice(axis, end - size, size) for end, size in zip(ends, sizes, strict=True)
-    ]
+    pieces = [leaf.slice(axis, end - size, size) for end, size in zip(ends, sizes, strict=True)]
     if any(piece is None for piece in pieces):
         return Perturbed.default(jax.lax.split_p, [leaf], {"sizes": sizes, "axis": axis})
     return pieces

@@ -5,9 +5,9 @@
     ĝ   = (1/n) Σ_k s_k z_k                                                                      (3)
     x   ← x - η (ĝ + λ x)                                                                       (4)
 
-x is `params`, f is `value_fn`, shape (); ε is `radius`, n is `num_queries`, η is `learning_rate` and
-λ is `weight_decay`, on the leaves that `weight_decay_mask` names. For ε → 0 the mean of ĝ is the
-gradient of f, and E‖ĝ‖² = (d + n + 1)/n ‖∇f‖² in d dimensions.
+x is `params`, f is `value_fn`, shape (); ε is `radius`, n is `num_queries`, η is `learning_rate`
+and λ is `weight_decay`, on the leaves that `weight_decay_mask` names. For ε → 0 the mean of ĝ is
+the gradient of f, and E‖ĝ‖² = (d + n + 1)/n ‖∇f‖² in d dimensions.
 
 Costs 2 n loss evaluations a step. Stores n + 1 scalars, two counters and the key: directions are
 regenerated, for the two points of a query at once.
@@ -30,6 +30,7 @@ from typing import Any
 import optax
 from jax.typing import ArrayLike
 
+from zojax import _checks
 from zojax._typing import Key
 from zojax.directions import Sampler, gaussian
 from zojax.estimators import central, estimate_gradient
@@ -76,6 +77,7 @@ def mezo(
       >>> bool(value_fn(x) < 1e-2)
       True
     """
+    _checks.not_negative(weight_decay=weight_decay)
     links = [estimate_gradient(key, sampler, central(radius, num_queries))]
     if not (isinstance(weight_decay, (int, float)) and weight_decay == 0):
         links.append(optax.add_decayed_weights(weight_decay, weight_decay_mask))

@@ -1,0 +1,62 @@
+"""The steps that are measured: lazy MeZO under four laws, and what everybody writes."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+import zojax
+
+RADIUS, LEARNING_RATE = 1e-3, 1e-6
+
+# name -> (sampler, generator of the key)
+LAWS = {
+    "packed signs": (zojax.rademacher, "threefry4x32"),
+    "packed signs, threefry2x32": (zojax.rademacher, "threefry2x32"),
+    "gaussian, threefry4x32": (zojax.gaussian, "threefry4x32"),
+    "factored rank 1": (lambda: zojax.factored(1), "threefry4x32"),
+}
+
+
+def lazy_step(loss: Callable, law: str) -> tuple[optax.GradientTransformation, Callable]:
+    """MeZO under a law: the transformation, and (params, state, tokens) -> (params, state)."""
+    sampler, generator = LAWS[law]
+    key = jax.random.key(0, impl=generator)
+    tx = zojax.mezo(LEARNING_RATE, key, radius=RADIUS, sampler=sampler())
+
+    def step(params: Any, state: Any, tokens: jax.Array) -> tuple[Any, Any]:
+        updates, state = tx.update(None, state, params, value_fn=loss, tokens=tokens)
+        return optax.apply_updates(params, updates), state
+
+    return tx, step
+
+
+def naive_step(loss: Callable) -> Callable:
+    """Two perturbed copies and an update: (params, key, tokens) -> (params, key)."""
+
+    def step(params: Any, key: jax.Array, tokens: jax.Array) -> tuple[Any, jax.Array]:
+        use, key = jax.random.split(key)
+        z = optax.tree.random_like(use, params)
+
+        def moved(radius: float) -> Any:
+            return jax.tree.map(lambda a, b: a + radius * b, params, z)
+
+        slope = (loss(moved(RADIUS), tokens) - loss(moved(-RADIUS), tokens)) / (2 * RADIUS)
+        return jax.tree.map(lambda a, b: a - LEARNING_RATE * slope * b, params, z), key
+
+    return step
+
+
+def compiled(fn: Callable, *args: Any, donate: tuple[int, ...] = ()) -> tuple[Any, float]:
+    """The compiled program and the seconds that tracing and compiling it took."""
+    start = time.perf_counter()
+    program = jax.jit(fn, donate_argnums=donate).lower(*args).compile()
+    return program, time.perf_counter() - start
+
+
+def doubled(tokens: jax.Array) -> jax.Array:
+    """The batch twice: what inference would be given in the place of a pair of points."""
+    return jnp.concatenate([tokens, tokens])
