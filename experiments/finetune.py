@@ -45,7 +45,7 @@ class Settings:
     """Updates."""
     batch_size: int = 16
     """Examples an update."""
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-4
     """Constant over the run."""
     radius: float = 1e-3
     """How far from the weights the loss is probed (the papers' epsilon)."""

@@ -1,0 +1,170 @@
+"""A MeZO step holds what inference with the doubled batch holds, by the compiler's own account."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+from evaluated_models import (
+    next_token_loss,
+    plain_loss,
+    plain_params,
+)
+from flax import nnx
+
+import zojax
+from zojax.models import OPT, OPTConfig
+
+# Weights dominate: 2 x 8 tokens in 12 layers, so what is measured is what happens to the weights.
+WIDTH, HEADS, VOCAB, LENGTH, DEPTH = 256, 4, 512, 8, 12
+TOKENS = jnp.zeros((2, LENGTH), jnp.int32)
+KEY = jax.random.key(0, impl="threefry4x32")
+RADIUS, LEARNING_RATE = 1e-3, 1e-6
+
+
+def plain():
+    params = jax.eval_shape(
+        lambda key: plain_params(key, width=WIDTH, vocab=VOCAB, depth=DEPTH, length=LENGTH), KEY
+    )
+    return params, functools.partial(plain_loss, heads=HEADS)
+
+
+def of_module(make):
+    graphdef, params = nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(0))), nnx.Param)
+    return params, lambda params, tokens: next_token_loss(
+        nnx.merge(graphdef, params)(tokens), tokens
+    )
+
+
+class Layer(nnx.Module):
+    """Attention with an axis for the heads in its kernels, and a feed-forward block."""
+
+    def __init__(self, rngs):
+        self.norm = nnx.LayerNorm(WIDTH, rngs=rngs)
+        self.attention = nnx.MultiHeadAttention(HEADS, WIDTH, decode=False, rngs=rngs)
+        self.up = nnx.Linear(WIDTH, 4 * WIDTH, rngs=rngs)
+        self.down = nnx.Linear(4 * WIDTH, WIDTH, rngs=rngs)
+
+    def __call__(self, x):
+        x = x + self.attention(self.norm(x))
+        return x + self.down(nnx.gelu(self.up(x)))
+
+
+class Model(nnx.Module):
+    """A list of modules."""
+
+    def __init__(self, rngs):
+        self.embed = nnx.Embed(VOCAB, WIDTH, rngs=rngs)
+        self.layers = nnx.List([Layer(rngs) for _ in range(DEPTH)])
+
+    def __call__(self, tokens):
+        x = self.embed(tokens)
+        for layer in self.layers:
+            x = layer(x)
+        return self.embed.attend(x)
+
+
+def modules():
+    return of_module(Model)
+
+
+def attention_views(path, leaf):
+    """Attention kernels are matrices between the features and (heads, head_dim)."""
+    name = jax.tree_util.keystr(path)
+    if leaf.ndim < 2 or "bias" in name:
+        return None
+    if leaf.ndim == 2:
+        return zojax.MatrixView(rows=(0,), columns=(1,))
+    if "out" in name:
+        return zojax.MatrixView(rows=(0, 1), columns=(2,))
+    return zojax.MatrixView(rows=(0,), columns=(1, 2))
+
+
+def scanned():
+    config = OPTConfig(
+        vocab_size=VOCAB,
+        hidden_size=WIDTH,
+        ffn_dim=4 * WIDTH,
+        num_hidden_layers=DEPTH,
+        num_attention_heads=HEADS,
+        max_position_embeddings=LENGTH,
+    )
+    return of_module(lambda rngs: OPT(config, rngs=rngs))
+
+
+def weights_and_temporaries(step, *args, donated=()):
+    """Their bytes, and the temporaries."""
+    compiled = jax.jit(step, donate_argnums=donated).lower(*args).compile()
+    weights = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(args[0]))
+    return weights + compiled.memory_analysis().temp_size_in_bytes
+
+
+def inference(params, loss):
+    return weights_and_temporaries(loss, params, jnp.concatenate([TOKENS, TOKENS]))
+
+
+def mezo(params, loss, sampler):
+    tx = zojax.mezo(LEARNING_RATE, KEY, radius=RADIUS, sampler=sampler)
+
+    def step(params, state, tokens):
+        updates, state = tx.update(None, state, params, value_fn=loss, tokens=tokens)
+        return optax.apply_updates(params, updates), state
+
+    state = jax.eval_shape(tx.init, params)
+    return weights_and_temporaries(step, params, state, TOKENS, donated=(0, 1))
+
+
+def naive(params, loss):
+    """What everybody writes."""
+
+    def step(params, tokens):
+        leaves, treedef = jax.tree.flatten(params)
+        keys = jax.random.split(KEY, len(leaves))
+        z = treedef.unflatten(
+            [
+                jax.random.normal(key, leaf.shape, leaf.dtype)
+                for key, leaf in zip(keys, leaves, strict=True)
+            ]
+        )
+
+        def move(radius):
+            return jax.tree.map(lambda p, z: p + radius * z, params, z)
+
+        slope = (loss(move(RADIUS), tokens) - loss(move(-RADIUS), tokens)) / (2 * RADIUS)
+        return move(-LEARNING_RATE * slope)
+
+    return weights_and_temporaries(step, params, TOKENS, donated=(0,))
+
+
+LAWS = {
+    "gaussian": (zojax.gaussian(), 1.10),
+    "rademacher": (zojax.rademacher(), 1.10),
+    "rank_1": (zojax.factored(1), 1.05),
+}
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("model", [plain, scanned], ids=lambda model: model.__name__)
+def test_a_step_holds_what_inference_holds(model, law):
+    """Nothing of the size of params, and no more than a layer's noise at a time."""
+    params, loss = model()
+    sampler, most = LAWS[law]
+    assert mezo(params, loss, sampler) <= most * inference(params, loss)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "most"),
+    [(zojax.rademacher(), 1.10), (zojax.factored(1, views=attention_views), 1.05)],
+    ids=["rademacher", "rank_1"],
+)
+def test_a_step_of_modules_holds_what_inference_holds(sampler, most):
+    """With views of the attention kernels: as stacks of small matrices they have large factors."""
+    params, loss = modules()
+    assert mezo(params, loss, sampler) <= most * inference(params, loss)
+
+
+def test_the_plain_step_holds_the_params_several_times():
+    """So that the numbers above mean something: the same account of what everybody writes."""
+    params, loss = scanned()
+    assert naive(params, loss) >= 2.5 * inference(params, loss)

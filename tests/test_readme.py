@@ -1,0 +1,89 @@
+"""The README: its code runs and learns, its commands and tables agree with the repository."""
+
+import dataclasses
+import importlib.util
+import os
+import re
+import tomllib
+from pathlib import Path
+
+import jax
+import pytest
+
+import zojax.methods
+from experiments.finetune import Settings
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+COMMANDS = [block.strip() for block in blocks("sh")]
+(TEST_COMMAND,) = [command for command in COMMANDS if "pytest" in command]
+
+
+def test_the_python_blocks_run_in_order_and_both_ways_the_loss_falls():
+    names = {}
+    model, loop, parts = blocks("python")
+    assert sum(1 for line in model.splitlines() if line) == 12
+    exec(model, names)
+    start = jax.device_get(names["params"])
+    for text in ("", parts):  # the ready method of the first block, then the chain of parts
+        exec(text, names)
+        names["params"] = jax.tree.map(jax.numpy.array, start)
+        exec(loop, names)
+        data = names["x"], names["y"]
+        assert names["loss"](names["params"], *data) < 0.3 * names["loss"](start, *data)
+        assert names["value"].shape == ()
+
+
+def test_every_command_is_one_line_that_can_be_copied():
+    assert all("\n" not in command for command in COMMANDS)
+
+
+def test_every_module_that_is_run_exists():
+    modules = [module for command in COMMANDS for module in re.findall(r"-m ([\w.]+)", command)]
+    for module in modules + re.findall(r"`(experiments\.[\w.]+)`", README):
+        assert importlib.util.find_spec(module), module
+
+
+def test_every_extra_and_setting_that_a_command_names_exists():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    for command in COMMANDS:
+        for extra in re.findall(r"'\.\[(\w+)\]'", command):
+            assert extra in extras
+    settings = {field.name.replace("_", "-") for field in dataclasses.fields(Settings)}
+    for command in COMMANDS:
+        _, found, flags = command.partition("experiments.finetune")
+        if found:
+            assert set(re.findall(r"--([\w-]+)", flags)) <= settings
+
+
+def test_ci_runs_the_test_command_as_it_stands():
+    script = ROOT / ".ci" / "run"
+    lines = [line.strip() for line in script.read_text(encoding="utf-8").splitlines()]
+    assert TEST_COMMAND in lines
+    assert os.access(script, os.X_OK)
+
+
+def test_every_link_within_the_repository_leads_somewhere():
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
+    assert links
+    for link in links:
+        assert (ROOT / link).exists(), link
+
+
+def test_the_table_of_methods_is_complete():
+    methods = {name for name in vars(zojax.methods) if not name.startswith("_")}
+    rows = set(re.findall(r"^\| `(\w+)` \|.*zojax/methods", README, re.MULTILINE))
+    assert rows == methods
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"\bzojax\.([a-z]\w*)", README))))
+def test_every_name_of_zojax_exists(name):
+    assert hasattr(zojax, name) or importlib.util.find_spec(f"zojax.{name}")
