@@ -6,8 +6,8 @@
     row key    = fold_in(leaf key, row)                                (drawn in `directions`)
 
 A leaf's path and not its place in the tree decides its noise, so two leaves of one shape never
-share it, and adding a leaf leaves the noise of the others alone. What depends on the step but not on
-the query (a basis that all queries share) folds in the refresh index instead of step and query.
+share it, and adding a leaf leaves the noise of the others alone. What depends on the step but not
+on the query (a basis that all queries share) folds in the refresh index instead of step and query.
 
 The leaves' keys are derived side by side: with generators whose rounds are unrolled, every fold_in
 that stands alone in the program costs compile time.
@@ -84,7 +84,8 @@ def _fold(key: Key, data: ArrayLike) -> Key:
     fold = jax.random.fold_in
     if jnp.ndim(data):
         fold = jax.vmap(fold, in_axes=(0 if key.ndim else None, 0))
-    # Held in a buffer: fused with the next fold_in, unrolled rounds are repeated exponentially often.
+    # Held in a buffer: fused with the next fold_in, unrolled rounds are repeated exponentially
+    # often.
     words = hold(lambda key: jax.random.key_data(fold(key, data)), key, jax.random.key_data(key))
     return jax.random.wrap_key_data(words, impl=jax.random.key_impl(key))
 

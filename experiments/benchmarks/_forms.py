@@ -1,6 +1,7 @@
 """One transformer in three forms: a plain list of layers, an NNX list of modules, a scanned OPT.
 
-All are pre-norm decoders with a tied head and a loss at the last token; none of them knows of zojax.
+All are pre-norm decoders with a tied head and a loss at the last token; none of them knows of
+zojax.
 """
 
 import dataclasses
@@ -41,8 +42,9 @@ def forms(size: Size) -> Iterator[Form]:
 
 
 def _last_token_loss(logits: jax.Array, tokens: jax.Array) -> jax.Array:
-    """Cross-entropy at one position, (batch, vocabulary): with all of them, the logits would be
-    the larger part of inference's memory and hide what a step adds to it.
+    """Cross-entropy of logits (batch, vocabulary) at the last position.
+
+    With all positions, the logits would be most of inference's memory and hide what a step adds.
     """
     return -jnp.take_along_axis(jax.nn.log_softmax(logits), tokens[:, -1:], -1).mean()
 

@@ -4,7 +4,8 @@
 
 For a decoder in three forms it times, interleaved in one run, two plain forwards of the jitted loss
 and the whole lazy step (the update of the donated params included) under several laws, and prints
-the ratio of the medians. Expected: factored at most 1.20, packed signs 1.35, gaussian (threefry4x32) 1.9.
+the ratio of the medians. Expected: factored at most 1.20, packed signs 1.35, gaussian
+(threefry4x32) 1.9.
 """
 
 import dataclasses

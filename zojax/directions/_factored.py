@@ -19,7 +19,7 @@ identity,
 
     E[Z_ij²] = c = scale² · P · E_L · E_R                                                   (1)
 
-and distinct entries are uncorrelated on average over all parts. scale=None takes the scale of c = 1.
+and distinct entries are uncorrelated on average over all parts. scale=None makes c = 1.
 """
 
 from typing import Any
@@ -85,8 +85,8 @@ def factored(
         largest = max((min(matrix.m, matrix.n) for matrix in found), default=rank)
         if rank > largest:
             raise ValueError(
-                f"rank must be at most {largest}, the smaller side of the largest matrix in params, "
-                f"got {rank}"
+                f"rank must be at most {largest}, the smaller side of the largest matrix in "
+                f"params, got {rank}"
             )
         keep = {"left": kinds.left != "identity" and left_period != 0}
         keep["right"] = kinds.right != "identity" and right_period != 0
@@ -104,8 +104,7 @@ def factored(
             for side, kept in state.items()
         }
         keys = _keys.query_keys(key, step, num_queries)
-        one = lambda key: _direction(kinds, state, key, params, leaves)
-        return jax.vmap(one)(keys), state
+        return jax.vmap(lambda key: _direction(kinds, state, key, params, leaves))(keys), state
 
     def covariance(params: Params) -> Params:
         c = [1.0 if matrix is None else matrix.covariance for matrix in seen(params)]

@@ -16,7 +16,7 @@ _FUSED_RANK = 8
 
 
 def sum_over_rank(a: jax.Array, of_a: str, b: jax.Array, of_b: str, out: str) -> jax.Array:
-    """Einsum of two arrays that share the rank "z", their last axis, and otherwise only batch axes."""
+    """Einsum of two arrays that share batch axes and, last, the rank "z" that is summed over."""
     rank = a.shape[-1]
     if rank > _FUSED_RANK:
         return jnp.einsum(f"{of_a},{of_b}->{out}", a, b)

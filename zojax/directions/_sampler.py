@@ -24,7 +24,8 @@ class Sampler(NamedTuple):
     Attributes:
       init: `params -> state`; what lives longer than a step (a basis), () if nothing does.
       draw: `(state, key, step, num_queries, params) -> (directions, state)`, with `num_queries`
-        directions. `key` is the run's key; directions depend on (key, step, query, leaf path, role).
+        directions. `key` is the run's key; directions depend on (key, step, query, leaf path,
+        role).
       observe: `(state, directions, coefficients) -> state`, after the estimate is formed; for
         samplers that learn from what was measured.
       covariance: `params -> c`, one number a leaf: E[z zᵀ] = c P with P the identity, or for a
@@ -77,8 +78,8 @@ def combine(coefficients: jax.Array, directions: Directions, params: Params) -> 
 
     The sum is formed leaf by leaf in float32 (or wider, with wider params) and cast once. A dense
     leaf is regenerated: with one query the draw fuses into what is done with the update, with
-    several they are added up one after another, so at most one dense direction of one leaf is alive.
-    Factored leaves are one matrix product for all queries.
+    several they are added up one after another, so at most one dense direction of one leaf is
+    alive. Factored leaves are one matrix product for all queries.
 
     Args:
       coefficients: shape (K,).
@@ -114,8 +115,9 @@ def _sum_rows(coefficients: jax.Array, rows: Rows, leaf: jax.Array, before: jax.
     count = coefficients.shape[0]
     if count == 1:
         return term(0).astype(leaf.dtype)
-    add = lambda k, total: total + term(k)
-    return jax.lax.fori_loop(0, count, add, jnp.zeros(leaf.shape, dtype)).astype(leaf.dtype)
+    zeros = jnp.zeros(leaf.shape, dtype)
+    total = jax.lax.fori_loop(0, count, lambda k, total: total + term(k), zeros)
+    return total.astype(leaf.dtype)
 
 
 def _sum_factors(coefficients: jax.Array, factors: Factors, leaf: jax.Array) -> jax.Array:

@@ -10,9 +10,10 @@ import jax
 class MatrixView(NamedTuple):
     """Which axes of a leaf count rows, which columns, and over which it is a batch of matrices.
 
-    A kernel (in, out) has rows=(0,), columns=(1,). A stack of them (layers, in, out) adds batch=(0,)
-    and shifts the others. Flax's attention kernels (features, heads, head_dim) are one matrix with
-    rows=(0,), columns=(1, 2); the output's (heads, head_dim, features) has rows=(0, 1), columns=(2,).
+    A kernel (in, out) has rows=(0,), columns=(1,). A stack of them (layers, in, out) adds
+    batch=(0,) and shifts the others. Flax's attention kernels (features, heads, head_dim) are one
+    matrix with rows=(0,), columns=(1, 2); the output's (heads, head_dim, features) has rows=(0, 1),
+    columns=(2,).
     """
 
     rows: tuple[int, ...]
@@ -32,8 +33,8 @@ Views = Callable[[tuple, jax.Array], MatrixView | None]
 def last_two_axes(path: tuple, leaf: jax.Array) -> MatrixView | None:
     """The default view: the last two axes are a matrix, those before them a batch.
 
-    Right for kernels (in, out), embeddings, and stacks of either. Attention kernels with an axis for
-    the heads need a view of their own: to tell them from a stack takes the user's knowledge.
+    Right for kernels (in, out), embeddings, and stacks of either. Attention kernels with an axis
+    for the heads need a view of their own: to tell them from a stack takes the user's knowledge.
     """
     del path
     if leaf.ndim < 2:

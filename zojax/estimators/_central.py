@@ -14,8 +14,8 @@ def central(radius: ArrayLike = 1e-3, num_queries: int = 1) -> Estimator:
 
         s_k = [f(x + r z_k) - f(x - r z_k)] / (2 r),     ĝ = (1/K) Σ_k s_k z_k              (1)
 
-    Exact slopes on quadratics for every r; else the error is O(r²). On a linear loss with gradient g
-    and gaussian directions in d dimensions E‖ĝ‖² = (d + K + 1)/K ‖g‖².
+    Exact slopes on quadratics for every r; else the error is O(r²). On a linear loss with gradient
+    g and gaussian directions in d dimensions E‖ĝ‖² = (d + K + 1)/K ‖g‖².
 
     Costs 2 K loss evaluations a step; stores nothing.
 

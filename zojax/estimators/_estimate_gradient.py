@@ -55,10 +55,10 @@ def estimate_gradient(
     with the coefficients c of the estimator. It is the first link of a chain; what comes after it
     sees ĝ as it would see a gradient. Incoming updates are ignored and may be None.
 
-    `update(None, state, params, value_fn=loss, **kwargs)` hands `value_fn` the keyword arguments that
-    it names (all of them if it takes **kwargs), as optax's line searches do; others are for other
-    links. Directions depend on (key, step, query, leaf path) alone and are regenerated: nothing of the
-    size of params is stored.
+    `update(None, state, params, value_fn=loss, **kwargs)` hands `value_fn` the keyword arguments
+    that it names (all of them if it takes **kwargs), as optax's line searches do; others are for
+    other links. Directions depend on (key, step, query, leaf path) alone and are regenerated:
+    nothing of the size of params is stored.
 
     If a loss is not finite the estimate is zero, and the step counts in `num_nonfinite`.
 
@@ -74,9 +74,9 @@ def estimate_gradient(
       A transformation whose `update` needs `params` and `value_fn`.
 
     Raises:
-      TypeError: if the key is no typed key; in `init` and `update` if params have leaves that are not
-        floating or holes left by optax.masked; in `update` if the loss is not a scalar, or `value_fn`
-        needs an argument that was not passed.
+      TypeError: if the key is no typed key; in `init` and `update` if params have leaves that are
+        not floating or holes left by optax.masked; in `update` if the loss is not a scalar, or
+        `value_fn` needs an argument that was not passed.
       ValueError: for a key of the generator unsafe_rbg, or a missing `params` or `value_fn`.
     """
     _keys.check(key)

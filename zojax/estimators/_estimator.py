@@ -11,8 +11,8 @@ class Probe(NamedTuple):
 
     Attributes:
       base: `() -> ()`, the loss at params.
-      along: `radii -> losses` at params + radii z_k for the step's K directions; see the `radius` of
-        `zojax.evaluate` for the shapes.
+      along: `radii -> losses` at params + radii z_k for the step's K directions; see the `radius`
+        of `zojax.evaluate` for the shapes.
     """
 
     base: Callable[[], jax.Array]

@@ -3,8 +3,8 @@
     dense      x · (W + r z):  z is drawn when x is known, once for all points that share it
     factored   x · W + r (x · L) · Rᵀ:  one product with the base weight for all points and queries
 
-A wide dense leaf (an embedding used as the head) is perturbed in blocks: of the axis that the product
-keeps, else of the axis that it sums over.
+A wide dense leaf (an embedding used as the head) is perturbed in blocks: of the axis that the
+product keeps, else of the axis that it sums over.
 """
 
 import math
@@ -92,7 +92,7 @@ def _contract_factors(x: jax.Array, leaf: Perturbed, numbers, params) -> jax.Arr
 
 
 def _through_rank(x, of_x: str, factors: Factors, of_leaf: str, summed, out: str, params):
-    """x · L · Rᵀ (or x · R · Lᵀ): first the factor that has all that is summed over."""
+    """The product x · L · Rᵀ (or x · R · Lᵀ): first the factor that has all that is summed over."""
     _, of_left, of_right = factors.subscripts(of_leaf)
     sides = [(factors.left, of_left), (factors.right, of_right)]
     exact = dict(
@@ -121,7 +121,7 @@ def _by_kept_axis(x, leaf: Perturbed, numbers, params, axis: int, blocks: int) -
     """Each block of the leaf gives its own part of the result."""
     size = leaf.base.shape[axis]
     length = -(-size // blocks)
-    (_, contracted), (batch_x, batch) = numbers
+    (_, contracted), (_, batch) = numbers
     free = [a for a in range(leaf.ndim) if a not in (*contracted, *batch)]
     along = x.ndim - len(contracted) + free.index(axis)
 

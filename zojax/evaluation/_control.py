@@ -1,8 +1,8 @@
 """Rules for control flow: perturbed arrays pass through scan, while and cond.
 
 A perturbed array that a loop carries on, or that a branch returns, is drawn: those must look alike
-each time around. The loops are built anew with JAX's public functions, in which a perturbed array is
-just a tree of arrays.
+each time around. The loops are built anew with JAX's public functions, in which a perturbed array
+is just a tree of arrays.
 """
 
 from typing import Any

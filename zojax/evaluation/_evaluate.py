@@ -15,8 +15,8 @@ from zojax.evaluation import _contractions, _control, _structure  # noqa: F401  
 from zojax.evaluation._forward import forward_only
 from zojax.evaluation._perturbed import Perturbed
 
-# A block of a wide leaf holds this share of all entries, so its perturbed copies for a pair of points
-# add a few percent to the memory of the weights; small models are not worth cutting.
+# A block of a wide leaf holds this share of all entries, so its perturbed copies for a pair of
+# points add a few percent to the memory of the weights; small models are not worth cutting.
 _SHARE = 1 / 128
 _LEAST_BLOCK = 1 << 16
 
@@ -33,29 +33,31 @@ def evaluate(
 ) -> Any:
     """Returns the losses value_fn(params + radius z_k) of K directions.
 
-    `value_fn` is traced with lazily perturbed arrays in the place of the leaves: where it contracts,
-    gathers, slices, transposes, casts or scans over one, the noise is drawn there, used and
-    forgotten; any other operation gets the perturbed leaf. So any loss is right, and neither the
-    perturbed params nor the directions exist as a whole. Points along one direction run in lockstep
-    (`vmap`) and share its noise.
+    `value_fn` is traced with lazily perturbed arrays in the place of the leaves: where it
+    contracts, gathers, slices, transposes, casts or scans over one, the noise is drawn there, used
+    and forgotten; any other operation gets the perturbed leaf. So any loss is right, and neither
+    the perturbed params nor the directions exist as a whole. Points along one direction run in
+    lockstep (`vmap`) and share its noise.
 
     Args:
       value_fn: `value_fn(params) -> ()` floating, or `(value, aux)` with `has_aux`.
       params: a tree of floating-point arrays.
       directions: K directions, as a sampler draws them.
-      radius: shape () for one point along every direction, (P,) for P points along each (signed), or
-        (K, P).
-      chunk_size: directions that are evaluated side by side (`vmap`); the chunks follow one another.
-        Dense directions of a chunk exist for a leaf at a time, and activations for all of them.
+      radius: shape () for one point along every direction, (P,) for P points along each (signed),
+        or (K, P).
+      chunk_size: directions that are evaluated side by side (`vmap`); the chunks follow one
+        another. Dense directions of a chunk exist for a leaf at a time, and activations for all of
+        them.
       materialize: forms the perturbed params instead; the reference for tests.
       has_aux: whether `value_fn` returns `(value, aux)`.
 
     Returns:
-      Losses of shape (K,) or (K, P), at least float32; with `has_aux`, (losses, aux) with those axes
-      leading in every leaf of aux. Costs as many loss evaluations as there are losses.
+      Losses of shape (K,) or (K, P), at least float32; with `has_aux`, (losses, aux) with those
+      axes leading in every leaf of aux. Costs as many loss evaluations as there are losses.
 
     Raises:
-      TypeError: if `value_fn` does not return a scalar, or `params` have leaves that are not floating.
+      TypeError: if `value_fn` does not return a scalar, or `params` have leaves that are not
+        floating.
       ValueError: for a `chunk_size` below 1, or a radius of another shape.
     """
     _checks.at_least(1, chunk_size=chunk_size)

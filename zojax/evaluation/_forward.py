@@ -1,6 +1,6 @@
 """The forward program of a loss: what exists only for differentiation is taken out of it.
 
-Custom derivatives and rematerialisation say how to go backwards. A zeroth-order evaluation never
+Custom derivatives and rematerialization say how to go backwards. A zeroth-order evaluation never
 does, and inside them a perturbed array would have to be drawn, so they and nested jits are inlined.
 """
 
@@ -25,7 +25,7 @@ _LOOPS = frozenset({"scan", "while", "cond"})
 
 
 def forward_only(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns `fn` without nested jits, custom derivatives and rematerialisation: the same values."""
+    """Returns `fn` without nested jits, custom derivatives and rematerialization."""
 
     def forward(*args: Any) -> Any:
         jaxpr, shapes = jax.make_jaxpr(fn, return_shape=True)(*args)

@@ -86,7 +86,7 @@ class Perturbed(quax.ArrayValue):
 
     @staticmethod
     def default(primitive: Any, values: Any, params: dict[str, Any]) -> Any:
-        """Any primitive without a rule gets the array itself, drawn when its other operands are known."""
+        """A primitive without a rule gets the array, drawn when its other operands are known."""
         datum = next((v for v in values if _is_datum(v)), None)
         arrays = [v.dense(datum) if isinstance(v, Perturbed) else v for v in values]
         return primitive.bind(*arrays, **params)
