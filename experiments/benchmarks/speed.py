@@ -27,7 +27,7 @@ class Settings:
     """Settings of the speed benchmark."""
 
     size: Size = dataclasses.field(default_factory=Size)
-    repetitions: int = 9
+    repetitions: int = 5
 
 
 def main(settings: Settings) -> list[dict[str, Any]]:

@@ -83,14 +83,17 @@ def test_no_more_is_drawn_than_is_met(name, drawn):
     functions, leaves = {name: case.function}, {name: leaf_of(case)}
     jax.eval_shape(lambda leaves: outputs(functions, leaves, "rademacher"), leaves)
     assert drawn.fallbacks == []
-    assert max(drawn.entries) <= case.entries
+    assert max(drawn.entries, default=0) <= case.entries  # a short vector is drawn beforehand
 
 
-@pytest.mark.parametrize("name", {**CONTRACTIONS, **STRUCTURE, **CALLS})
+MATRICES = [
+    name for name, case in {**CONTRACTIONS, **STRUCTURE, **CALLS}.items() if len(case.shape) > 1
+]
+
+
+@pytest.mark.parametrize("name", MATRICES)
 def test_a_factored_direction_is_never_multiplied_out(name, drawn):
     case = LAZY[name]
-    if len(case.shape) == 1:
-        pytest.skip("a vector has no factors")
     functions, leaves = {name: case.function}, {name: leaf_of(case)}
     jax.eval_shape(lambda leaves: outputs(functions, leaves, "rank_1"), leaves)
     assert drawn.fallbacks == []

@@ -84,7 +84,7 @@ def test_only_the_same_run_can_be_resumed(settings):
         prepare(settings(resume=True))
     prepare(settings())
     prepare(settings(resume=True, steps=7, eval_every=3))
-    with pytest.raises(ValueError, match=r"learning_rate 0\.5 differs from 0\.0003, with which"):
+    with pytest.raises(ValueError, match=r"learning_rate 0\.5 differs from 0\.0001, with which"):
         prepare(settings(resume=True, learning_rate=0.5))
     assert json.loads((settings().out / "settings.json").read_text())["steps"] == 7
 
