@@ -62,7 +62,7 @@ def normal_arrays(keys: Key, shapes: Sequence[tuple[int, ...]]) -> list[jax.Arra
         places = [place for place, shape in enumerate(shapes) if shape[-1] == width]
         counts = [math.prod(shapes[place][:-1]) for place in places]
         ends = np.cumsum(counts)
-        # Rows are numbered on the device: the compiler would fold a table of them for minutes.
+        # Rows are numbered on the device; a table of them would be a constant of the program.
         row = jnp.arange(ends[-1], dtype=jnp.int32)
         owner = jnp.searchsorted(jnp.array(ends, jnp.int32), row, "right")
         first = jnp.array(ends - counts, jnp.int32)
