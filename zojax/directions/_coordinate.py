@@ -18,8 +18,6 @@ def coordinate() -> Sampler:
 
     The one entry is the product of two unit vectors, so a query stores (and evaluates) no more than
     a factored direction of rank 1.
-
-    Source: Duchi et al., "Optimal rates for zero-order convex optimization", IEEE TIT 61(5), 2015.
     """
 
     def draw(key: Key, params: Params) -> Directions:

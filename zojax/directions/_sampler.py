@@ -79,7 +79,7 @@ def combine(coefficients: jax.Array, directions: Directions, params: Params) -> 
     The sum is formed leaf by leaf in float32 (or wider, with wider params) and cast once. A dense
     leaf is regenerated: with one query the draw fuses into what is done with the update, with
     several they are added up one after another, so at most one dense direction of one leaf is
-    alive. Factored leaves are one matrix product for all queries.
+    alive. Factored leaves are one product of rank K r.
 
     Args:
       coefficients: shape (K,).

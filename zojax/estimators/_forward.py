@@ -27,7 +27,7 @@ def forward(radius: ArrayLike = 1e-3, num_queries: int = 1) -> Estimator:
       ValueError: if a number is out of range.
 
     Source: Nesterov and Spokoiny, "Random gradient-free minimization of convex functions",
-    Foundations of Computational Mathematics 17, 2017, equation (26).
+    Foundations of Computational Mathematics 17, 2017.
     """
     _checks.positive(radius=radius)
     _checks.at_least(1, num_queries=num_queries)

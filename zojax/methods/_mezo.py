@@ -9,7 +9,7 @@ x is `params`, f is `value_fn`, shape (); ε is `radius`, n is `num_queries`, η
 and λ is `weight_decay`, on the leaves that `weight_decay_mask` names. For ε → 0 the mean of ĝ is
 the gradient of f, and E‖ĝ‖² = (d + n + 1)/n ‖∇f‖² in d dimensions.
 
-Costs 2 n loss evaluations a step. Stores n + 1 scalars, two counters and the key: directions are
+Costs 2 n loss evaluations a step. Stores n + 1 scalars, three counters and the key: directions are
 regenerated, for the two points of a query at once.
 
 Reference: Malladi, Gao, Nichani, Damian, Lee, Chen, Arora, "Fine-Tuning Language Models with Just
