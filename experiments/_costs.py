@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import optax
 
 from zojax import training
 
@@ -15,43 +16,68 @@ class Costs(NamedTuple):
     Attributes:
       step_seconds: time of an update.
       forward_seconds: time of one plain loss of the same batch.
-      step_bytes: weights and temporaries of an update.
+      evaluations: losses that an update evaluates.
+      step_bytes: weights, optimizer state and temporaries of an update.
       forward_bytes: weights and temporaries of one plain loss of the doubled batch.
+      state_bytes: of the optimizer state.
+      weight_bytes: of all weights, trained or not.
     """
 
     step_seconds: float
     forward_seconds: float
+    evaluations: int
     step_bytes: int
     forward_bytes: int
+    state_bytes: int
+    weight_bytes: int
 
     @property
-    def step_over_two_forwards(self) -> float:
-        """1 is the limit for a method that evaluates two losses an update."""
-        return self.step_seconds / (2 * self.forward_seconds)
+    def step_over_forwards(self) -> float:
+        """1 is the limit: an update takes the time of the losses that it evaluates."""
+        return self.step_seconds / (self.evaluations * self.forward_seconds)
 
     @property
     def memory_over_inference(self) -> float:
         """1 is the limit: two points of a batch at a time, and no second copy of the weights."""
         return self.step_bytes / self.forward_bytes
 
+    @property
+    def state_over_weights(self) -> float:
+        """0 for what regenerates its directions, 2 for Adam's moments of all weights."""
+        return self.state_bytes / self.weight_bytes
+
 
 def measure_costs(
     step: Callable[..., Any],
-    loss: Callable[[Any, Any], jax.Array],
+    loss: Callable[..., jax.Array],
     params: Any,
     state: Any,
+    frozen: Any,
     batch: dict[str, np.ndarray],
 ) -> Costs:
     """Measures a step of `training.make_step`; `params` and `state` are used up by it."""
     forward = jax.jit(loss)
     doubled = {name: np.concatenate([array, array]) for name, array in batch.items()}
-    step_bytes = training.peak_bytes(step.lower(params, state, batch=batch).compile())
-    forward_bytes = training.peak_bytes(forward.lower(params, doubled).compile())
+    data = {"frozen": frozen, "batch": batch}
+    step_bytes = training.peak_bytes(step.lower(params, state, **data).compile())
+    forward_bytes = training.peak_bytes(forward.lower(params, frozen, doubled).compile())
+    sizes = {"state_bytes": _bytes(state), "weight_bytes": _bytes((params, frozen))}
+    start = int(optax.tree.get(state, "num_evaluations"))
 
     def update():
         nonlocal params, state
-        params, state, _ = step(params, state, batch=batch)
+        params, state, _ = step(params, state, **data)
         return params
 
-    seconds = training.median_seconds({"step": update, "forward": lambda: forward(params, batch)})
-    return Costs(seconds["step"], seconds["forward"], step_bytes, forward_bytes)
+    update()
+    evaluations = int(optax.tree.get(state, "num_evaluations")) - start
+    seconds = training.median_seconds(
+        {"step": update, "forward": lambda: forward(params, frozen, batch)}
+    )
+    return Costs(
+        seconds["step"], seconds["forward"], evaluations, step_bytes, forward_bytes, **sizes
+    )
+
+
+def _bytes(tree: Any) -> int:
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))

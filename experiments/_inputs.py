@@ -29,8 +29,7 @@ def load_model(model: str, dtype: str) -> tuple[nnx.Module, "PreTrainedTokenizer
     Raises:
       ValueError: if there is no tokenizer, or it knows more tokens than the model.
     """
-    shipped = _ASSETS / model
-    source = str(shipped) if shipped.is_dir() else model
+    source = model_source(model)
     tokenizer = _load_tokenizer(source)
     network = models.from_pretrained(source, dtype=jnp.dtype(dtype))
     largest = max(tokenizer.get_vocab().values())
@@ -40,6 +39,12 @@ def load_model(model: str, dtype: str) -> tuple[nnx.Module, "PreTrainedTokenizer
             f"has only {network.config.vocab_size} entries; they do not belong together"
         )
     return network, tokenizer
+
+
+def model_source(model: str) -> str:
+    """The folder of a shipped model; what is no shipped name stays as it is."""
+    shipped = _ASSETS / model
+    return str(shipped) if shipped.is_dir() else model
 
 
 def _load_tokenizer(source: str) -> "PreTrainedTokenizerBase":

@@ -16,7 +16,8 @@ from experiments._costs import Costs
 from zojax import training
 
 if TYPE_CHECKING:
-    from experiments.finetune import Job, Settings
+    from experiments._settings import Settings
+    from experiments.finetune import Job
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,32 +30,41 @@ class Result:
         validation loss.
       score_before: accuracy on the test split before the first update.
       score_after: accuracy of the fine-tuned model on the test split.
+      loss_before: on the validation split before the first update.
+      loss_after: on the validation split, of the fine-tuned model.
       loss_evaluations: spent on training, each on a whole batch.
       num_nonfinite: updates withheld because a loss was not finite.
-      step_over_two_forwards: time of an update over the time of two plain losses.
+      step_over_forwards: time of an update over that of as many plain losses as it evaluates.
       memory_over_inference: bytes that an update needs (weights and temporaries) over those of
         the plain loss of a doubled batch.
+      state_over_weights: bytes of the optimizer state over those of all weights.
     """
 
     out: Path
     best_step: int
     score_before: float
     score_after: float
+    loss_before: float
+    loss_after: float
     loss_evaluations: int
     num_nonfinite: int
-    step_over_two_forwards: float
+    step_over_forwards: float
     memory_over_inference: float
+    state_over_weights: float
 
 
-def describe(console: Console, settings: "Settings", job: "Job", params: Any) -> None:
+def describe(console: Console, settings: "Settings", job: "Job") -> None:
     """Says what is about to run."""
-    leaves = jax.tree.leaves(params)
-    count = sum(leaf.size for leaf in leaves)
+    trained, frozen = (
+        sum(leaf.size for leaf in jax.tree.leaves(tree)) for tree in (job.params, job.frozen)
+    )
     sizes = ", ".join(f"{len(split.labels):,} {name}" for name, split in job.splits.items())
     longest = max(int(split.lengths().max()) for split in job.splits.values())
     cut = sum(split.num_truncated for split in job.splits.values())
     lines = {
-        "model": f"{settings.model}: {count:,} weights, {settings.dtype}",
+        "model": f"{settings.model}: {trained:,} weights"
+        + (f" of an adapter beside {frozen:,}" if frozen else "")
+        + f", {settings.dtype}",
         "task": f"{settings.task}: {sizes}; up to {longest} tokens"
         + (f" ({cut:,} sequences cut to that)" if cut else ""),
         "method": f"{settings.method}: {settings.sampler}, learning rate "
@@ -80,19 +90,29 @@ def report(console: Console, result: Result, costs: Costs) -> None:
 
 
 def _table(result: Result, costs: Costs) -> Table:
-    megabytes = [f"{number / 1e6:,.1f} MB" for number in (costs.step_bytes, costs.forward_bytes)]
-    milliseconds = [f"{1e3 * number:,.1f} ms" for number in costs[:2]]
+    step_size, forward_size, state_size, weight_size = (
+        f"{number / 1e6:,.1f} MB"
+        for number in (costs.step_bytes, costs.forward_bytes, costs.state_bytes, costs.weight_bytes)
+    )
+    step_time, forward_time = (
+        f"{1e3 * number:,.1f} ms" for number in (costs.step_seconds, costs.forward_seconds)
+    )
     rows = {
         "test accuracy before": f"{result.score_before:.1%}",
         f"test accuracy after (best validation loss: step {result.best_step:,})": (
             f"{result.score_after:.1%}"
         ),
+        "validation loss before": f"{result.loss_before:.4f}",
+        "validation loss after": f"{result.loss_after:.4f}",
         "loss evaluations": f"{result.loss_evaluations:,}",
-        f"step time / two forwards ({milliseconds[0]} / 2 × {milliseconds[1]})": (
-            f"{result.step_over_two_forwards:.2f}"
+        f"step time / its forwards ({step_time} / {costs.evaluations} × {forward_time})": (
+            f"{result.step_over_forwards:.2f}"
         ),
-        f"peak memory / inference ({megabytes[0]} / {megabytes[1]})": (
+        f"peak memory / inference ({step_size} / {forward_size})": (
             f"{result.memory_over_inference:.2f}"
+        ),
+        f"optimizer state / weights ({state_size} / {weight_size})": (
+            f"{result.state_over_weights:.2f}"
         ),
     }
     if result.num_nonfinite:

@@ -12,7 +12,7 @@ from experiments import tasks
 from zojax import training
 
 if TYPE_CHECKING:
-    from experiments.finetune import Settings
+    from experiments._settings import Settings
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,9 +5,9 @@ the fine-tuned model in the Hugging Face layout, metrics, a plot and checkpoints
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import optax
@@ -15,108 +15,36 @@ import tyro
 from flax import nnx
 from rich.console import Console
 
-import zojax
 from experiments import tasks
 from experiments._costs import measure_costs
-from experiments._inputs import load_model, open_run
+from experiments._inputs import load_model, model_source, open_run
+from experiments._methods import METHODS
 from experiments._progress import ProgressView, Window
 from experiments._report import Result, describe, report
 from experiments._run import Run
-from zojax import training
+from experiments._settings import Settings
+from zojax import lora, training
 
 LOG_EVERY = 10
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What a run is made of; on one machine it determines every weight that comes out."""
-
-    model: str = "opt-reviews"
-    """Shipped name (opt-reviews), folder, or Hugging Face id of an OPT checkpoint."""
-    task: str = "reviews"
-    """Shipped name (reviews), folder with train/validation/test.jsonl, or one .jsonl file."""
-    template: str | None = None
-    """Text with {fields} of the data, ending in {option}; None: the task's own."""
-    options: tuple[str, ...] | None = None
-    """Words to choose from, in the order of the labels; None: the task's own."""
-    method: str = "mezo"
-    """How an update is made; so far: mezo."""
-    steps: int = 600
-    """Updates."""
-    batch_size: int = 16
-    """Examples an update."""
-    learning_rate: float = 1e-4
-    """Constant over the run."""
-    radius: float = 1e-3
-    """How far from the weights the loss is probed (the papers' epsilon)."""
-    num_queries: int = 1
-    """Directions probed an update; each costs two loss evaluations."""
-    sampler: Literal["gaussian", "rademacher", "sphere", "coordinate", "factored"] = "gaussian"
-    """Law of the directions."""
-    rank: int = 1
-    """Rank of factored directions; the other laws have none."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of the weights."""
-    max_length: int | None = None
-    """Longer texts lose tokens on the left; None: what the model can, at most 2048."""
-    eval_every: int = 100
-    """Updates between evaluations; each comes with a checkpoint."""
-    seed: int = 0
-    """Of the directions and of the order of the data."""
-    out: Path = Path("runs/finetune")
-    """Folder for all that the run writes."""
-    resume: bool = False
-    """Continue the run in --out from its latest checkpoint."""
-
-    def __post_init__(self):
-        # A notebook may pass paths as strings, and strings as paths.
-        for name, kind in (("model", str), ("task", str), ("out", Path)):
-            object.__setattr__(self, name, kind(getattr(self, name)))
-        choices = {"method": METHODS, "sampler": SAMPLERS, "dtype": DTYPES}
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f"{name} {getattr(self, name)!r} is unknown; choose from {', '.join(known)}"
-                )
-        for name in ("steps", "batch_size", "num_queries", "rank", "eval_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
-        for name in ("learning_rate", "radius"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must be above 0 and finite; got {getattr(self, name)}")
-        if self.seed < 0:
-            raise ValueError(f"seed must be at least 0; got {self.seed}")
-
-
-# float16 is left out: attention in float16 does not run on CPU, and bfloat16 does everywhere.
-DTYPES = ("float32", "bfloat16")
-
-SAMPLERS = {
-    "gaussian": lambda settings: zojax.gaussian(),
-    "rademacher": lambda settings: zojax.rademacher(),
-    "sphere": lambda settings: zojax.sphere(),
-    "coordinate": lambda settings: zojax.coordinate(),
-    "factored": lambda settings: zojax.factored(settings.rank),
-}
-
-
-def mezo(settings: Settings, key: jax.Array) -> optax.GradientTransformationExtraArgs:
-    return zojax.mezo(
-        settings.learning_rate,
-        key,
-        radius=settings.radius,
-        num_queries=settings.num_queries,
-        sampler=SAMPLERS[settings.sampler](settings),
-    )
-
-
-METHODS = {"mezo": mezo}
+# Where the key of a new adapter branches off that of the directions, beyond any step.
+_ADAPTER = 2**31 - 1
 
 
 class Job(NamedTuple):
-    """What is read before a run starts."""
+    """What is read before a run starts.
 
-    model: nnx.Module
+    Attributes:
+      graphdef: the model without its weights.
+      params: what is trained: all weights, or those of an adapter.
+      frozen: what is not.
+      tokenizer: of the model.
+      task: what the data are about.
+      splits: train, validation and test.
+    """
+
+    graphdef: nnx.GraphDef
+    params: nnx.State
+    frozen: nnx.State
     tokenizer: Any
     task: tasks.Task
     splits: dict[str, tasks.Encoded]
@@ -150,55 +78,89 @@ def prepare(settings: Settings) -> Job:
             f"got {max_length}"
         )
     splits = tasks.encode_splits(tokenizer, examples, max_length=max_length)
+    trained = nnx.Param
+    if settings.adapter == "lora":
+        key = jax.random.fold_in(_key(settings), _ADAPTER)
+        shape = {"rank": settings.rank, "scale": settings.scale}
+        model = lora.adapt(model, settings.targets, key=key, **shape)
+        trained = nnx.LoRAParam
     open_run(settings.out, dataclasses.asdict(settings), resume=settings.resume)
-    return Job(model, tokenizer, task, splits)
+    return Job(*nnx.split(model, trained, ...), tokenizer, task, splits)
 
 
 def train(settings: Settings, job: Job) -> Result:
-    """Trains, evaluates, measures, writes."""
-    graphdef, params = nnx.split(job.model, nnx.Param)
+    """Trains, evaluates, measures, writes; the weights of the job are used up."""
+    graphdef, params, frozen = job.graphdef, job.params, job.frozen
 
-    def loss(params, batch):
-        return tasks.option_loss(nnx.merge(graphdef, params), batch)
+    def loss(params, frozen, batch):
+        return tasks.option_loss(nnx.merge(graphdef, params, frozen), batch)
 
     @jax.jit
-    def scores(params, batch):
-        return tasks.option_scores(nnx.merge(graphdef, params), batch)
+    def scores(frozen, params, batch):
+        return tasks.option_scores(nnx.merge(graphdef, params, frozen), batch)
 
-    # threefry4x32 draws normal numbers three times as fast as jax's default generator.
-    tx = METHODS[settings.method](settings, jax.random.key(settings.seed, impl="threefry4x32"))
+    tx = METHODS[settings.method].make(settings, _key(settings))
     step = training.make_step(tx, loss)
 
     with (
         training.Checkpoints(settings.out / "checkpoints") as checkpoints,
         training.MetricsWriter(settings.out, step=checkpoints.latest_step or 0) as metrics,
     ):
-        run = Run(settings, job.task, job.splits, scores, checkpoints, metrics, Console())
-        describe(run.console, settings, job, params)
+        run = Run(
+            settings,
+            job.task,
+            job.splits,
+            functools.partial(scores, frozen),
+            checkpoints,
+            metrics,
+            Console(),
+        )
+        describe(run.console, settings, job)
         # Under jit, no two leaves of the state share a buffer, and both may be donated.
         start, params, state = run.begin(params, jax.jit(tx.init)(params))
-        params, state = _update(run, step, start, params, state)
+        update = functools.partial(step, frozen=frozen)
+        params, state = _update(run, update, start, params, state)
         spent = int(optax.tree.get(state, "num_evaluations"))
         num_nonfinite = int(optax.tree.get(state, "num_nonfinite"))
         best_step, params = run.best(params)
         run.evaluate(params, "test", step=settings.steps, spent=spent)
 
-    nnx.merge(graphdef, params).save_pretrained(settings.out / "model")
-    job.tokenizer.save_pretrained(settings.out / "model")
-    costs = measure_costs(step, loss, params, state, run.batch(settings.steps - 1))
-    tests = [r["test_score"] for r in training.read_metrics(settings.out) if "test_score" in r]
+    _export(settings, nnx.merge(graphdef, params, frozen), job.tokenizer)
+    batch = run.batch(settings.steps - 1)
+    costs = measure_costs(step, loss, params, state, frozen=frozen, batch=batch)
+    records = training.read_metrics(settings.out)
+    tests = [record["test_score"] for record in records if "test_score" in record]
+    losses = [record["validation_loss"] for record in records if "validation_loss" in record]
     result = Result(
         out=settings.out,
         best_step=best_step,
         score_before=tests[0],
         score_after=tests[-1],
+        loss_before=losses[0],
+        loss_after=min(losses[1:]),
         loss_evaluations=spent,
         num_nonfinite=num_nonfinite,
-        step_over_two_forwards=costs.step_over_two_forwards,
+        step_over_forwards=costs.step_over_forwards,
         memory_over_inference=costs.memory_over_inference,
+        state_over_weights=costs.state_over_weights,
     )
     report(run.console, result, costs)
     return result
+
+
+def _export(settings: Settings, model: nnx.Module, tokenizer: Any) -> None:
+    """Writes the model for transformers, and an adapter for PEFT as well."""
+    if settings.adapter == "lora":
+        base = model_source(settings.model)
+        lora.save_peft(model, settings.out / "adapter", base_model=base)
+        model = lora.merge(model)
+    model.save_pretrained(settings.out / "model")
+    tokenizer.save_pretrained(settings.out / "model")
+
+
+def _key(settings: Settings) -> jax.Array:
+    # threefry4x32 draws normal numbers three times as fast as jax's default generator.
+    return jax.random.key(settings.seed, impl="threefry4x32")
 
 
 def _update(run: Run, step: Callable, start: int, params: Any, state: Any) -> tuple[Any, Any]:

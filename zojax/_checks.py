@@ -35,6 +35,15 @@ def not_negative(**named: Any) -> None:
             raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
 
 
+def below_one(**named: Any) -> None:
+    """Raises ValueError unless every named number, the decay of an average, is in [0, 1)."""
+    for name, value in named.items():
+        if not _is_concrete(value):
+            continue
+        if jnp.ndim(value) != 0 or not 0 <= value < 1:
+            raise ValueError(f"{name} must be a number of at least 0 and below 1, got {value!r}")
+
+
 def at_least(minimum: int, **named: int | None) -> None:
     """Raises ValueError unless every named number is an integer of at least `minimum`.
 
@@ -48,6 +57,16 @@ def at_least(minimum: int, **named: int | None) -> None:
                 f"{name} must be an integer of at least {minimum}, got {value!r}; it fixes shapes, "
                 f"so under optax.inject_hyperparams name it in static_args"
             )
+
+
+def stored_shape(array: Any, shape: tuple[int, ...], arguments: str) -> None:
+    """Raises ValueError if an array of a stored state has not the shape that `arguments` fix."""
+    if array.shape != shape:
+        raise ValueError(
+            f"the stored state has an array of shape {array.shape} where {arguments} ask for "
+            f"{shape}: it belongs to a run with others; restore with the {arguments} of that run, "
+            "or start anew with init(params)"
+        )
 
 
 def one_of(options: tuple[str, ...], **named: str) -> None:

@@ -34,6 +34,8 @@ class Role(enum.IntEnum):
     CORE = 2
     RIGHT = 3
     COORDINATE = 4
+    CURVATURE = 5
+    ORDER = 6
 
 
 def check(key: Key) -> None:
@@ -77,6 +79,12 @@ def leaf_keys(key: Key, params: Params, role: Role) -> Key:
 def refresh_key(key: Key, refresh: jax.Array) -> Key:
     """The key of what is drawn anew every so many steps, in place of a query's key."""
     return _fold(key, refresh)
+
+
+def order_key(key: Key, turn: jax.Array) -> Key:
+    """The key of a choice that all leaves share, made once in a while."""
+    first, second = _hash((), Role.ORDER)
+    return _fold(_fold(_fold(key, turn), first), second)
 
 
 def _fold(key: Key, data: ArrayLike) -> Key:

@@ -1,4 +1,4 @@
-"""The steps that are measured: lazy MeZO under four laws, and what everybody writes."""
+"""The steps that are measured: lazy a method (MeZO) under four laws, and what everybody writes."""
 
 import time
 from collections.abc import Callable
@@ -21,17 +21,34 @@ LAWS = {
 }
 
 
-def lazy_step(loss: Callable, law: str) -> tuple[optax.GradientTransformation, Callable]:
-    """MeZO under a law: the transformation, and (params, state, tokens) -> (params, state)."""
+def lazy_step(
+    loss: Callable,
+    law: str,
+    method: Callable = zojax.mezo,
+    watched: Callable[[zojax.Sampler], zojax.Sampler] = lambda sampler: sampler,
+) -> tuple[optax.GradientTransformation, Callable]:
+    """A method under a law: the transformation, and (params, state, tokens) -> (params, state)."""
     sampler, generator = LAWS[law]
     key = jax.random.key(0, impl=generator)
-    tx = zojax.mezo(LEARNING_RATE, key, radius=RADIUS, sampler=sampler())
+    tx = method(LEARNING_RATE, key, radius=RADIUS, sampler=watched(sampler()))
 
     def step(params: Any, state: Any, tokens: jax.Array) -> tuple[Any, Any]:
         updates, state = tx.update(None, state, params, value_fn=loss, tokens=tokens)
         return optax.apply_updates(params, updates), state
 
     return tx, step
+
+
+def running(program: Any, *held: Any, batch: Any) -> Callable[[], Any]:
+    """One step after another on a copy of what is held, which each step takes and gives back."""
+    held = jax.tree.map(jnp.copy, held)
+
+    def run() -> Any:
+        nonlocal held
+        held = program(*held, batch)
+        return held
+
+    return run
 
 
 def naive_step(loss: Callable) -> Callable:

@@ -9,16 +9,14 @@ the ratio of the medians. Expected: factored at most 1.20, packed signs 1.35, ga
 """
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import tyro
 
 from experiments.benchmarks._forms import Form, Size, forms
 from experiments.benchmarks._report import Report
-from experiments.benchmarks._steps import LAWS, compiled, lazy_step, naive_step
+from experiments.benchmarks._steps import LAWS, compiled, lazy_step, naive_step, running
 from zojax.training import median_seconds
 
 
@@ -52,7 +50,7 @@ def _measure(form: Form, settings: Settings, report: Report) -> None:
             tx, step = lazy_step(form.loss, law)
             state = tx.init(form.params)
         program, seconds = compiled(step, form.params, state, tokens, donate=(0, 1))
-        run = _running(program, form, state, tokens)
+        run = running(program, form.params, state, batch=tokens)
 
         def both() -> Any:
             return forward(form.params, tokens), forward(form.params, tokens)
@@ -60,18 +58,6 @@ def _measure(form: Form, settings: Settings, report: Report) -> None:
         times = median_seconds({"step": run, "both": both}, repetitions=settings.repetitions)
         ratio = times["step"] / times["both"]
         report.row(form.name, law, 1e3 * times["step"], 1e3 * times["both"], ratio, seconds)
-
-
-def _running(program: Any, form: Form, state: Any, tokens: jax.Array) -> Callable[[], Any]:
-    """One step after another on a copy of the params, which each step takes and gives back."""
-    held = jax.tree.map(jnp.copy, (form.params, state))
-
-    def run() -> Any:
-        nonlocal held
-        held = program(*held, tokens)
-        return held
-
-    return run
 
 
 if __name__ == "__main__":

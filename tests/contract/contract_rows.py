@@ -33,17 +33,107 @@ class Row(NamedTuple):
 
 
 KEPT = zojax.factored(1, left="haar", core="gaussian", right_period=3)
+CHUNKED = ("num_queries", "chunk_size")
+# Adaptive steps magnify the rounding of forward differences, which a small radius does already.
+SEVERAL = {"num_queries": 4, "radius": 0.25}
+
+
+def zo_muon(learning_rate, key, num_queries, radius, rank, period, weight_decay):
+    """With one rate for all leaves: the contract asks that the whole update is proportional."""
+    return methods.zo_muon(
+        learning_rate,
+        key,
+        learning_rate_1d=learning_rate,
+        num_queries=num_queries,
+        radius=radius,
+        rank=rank,
+        period=period,
+        weight_decay=weight_decay,
+    )
+
+
+def last_axis(path, leaf):
+    """Reads any params whose last axes are equally long as an adapter."""
+    return leaf.ndim - 1
+
+
+def by_leaf_and_row(params):
+    """Three blocks: vectors, and each row of a matrix."""
+    return {name: zojax.Slices(name) if name == "w" else name for name in params}
+
+
 # What each method promises with options that use all of its state.
 METHODS = {
+    "ar1_zo": Row(
+        methods.ar1_zo,
+        {
+            "inner": optax.chain(optax.trace(0.5), optax.add_decayed_weights(1e-3)),
+            "atoms": last_axis,
+        },
+        2,
+        learning_rate=0.03,
+        static=("atoms",),
+    ),
+    "loren": Row(
+        methods.loren,
+        {"num_queries": 4, "rho": 1.0, "temperature": 1e3, "weight_decay": 1e-3},
+        4,
+        learning_rate=0.01,
+        static=(*CHUNKED, "views"),
+    ),
     "mezo": Row(methods.mezo, {"num_queries": 2, "sampler": KEPT, "weight_decay": 1e-3}, 4),
+    "mezo_adam": Row(
+        methods.mezo_adam,
+        {**SEVERAL, "history": 150, "eps": 1e-3},
+        8,
+        learning_rate=0.1,
+        static=("num_queries", "history"),
+    ),
+    "mezo_bcd": Row(
+        methods.mezo_bcd,
+        {"num_queries": 2, "labels": by_leaf_and_row, "hold": 2, "weight_decay": 1e-3},
+        4,
+        learning_rate=0.06,
+        static=("num_queries", "labels", "hold"),
+    ),
+    "r_adazo": Row(
+        methods.r_adazo, {**SEVERAL, "radius": 0.5, "warmup_steps": 2}, 5, 20.0, 0.02, CHUNKED
+    ),
+    "zo_adamm": Row(methods.zo_adamm, {**SEVERAL, "box": (-3.0, 1.5)}, 5, 20.0, 0.1, CHUNKED),
+    "zo_muon": Row(
+        zo_muon,
+        {**SEVERAL, "rank": 2, "period": 3, "weight_decay": 1e-3},
+        5,
+        learning_rate=0.1,
+        static=("num_queries", "rank", "period"),
+    ),
+    "zo_rmsprop": Row(methods.zo_rmsprop, SEVERAL, 5, 20.0, 0.05, CHUNKED),
+    "zo_sgd": Row(methods.zo_sgd, SEVERAL, 5, static=CHUNKED),
+    "zo_sign_sgd": Row(methods.zo_sign_sgd, SEVERAL, 5, 20.0, 0.05, CHUNKED),
+    "zoar": Row(
+        methods.zoar,
+        {"num_queries": 4, "history": 2, "radius": 0.25},
+        4,
+        learning_rate=0.02,
+        static=(*CHUNKED, "history", "ddof"),
+    ),
 }
 ROWS = {
     **METHODS,
+    "zo_adamm plain": Row(
+        methods.zo_adamm, {"amsgrad": False, "eps": 1e-8, "chunk_size": 4}, 11, 20.0, 0.1, CHUNKED
+    ),
+    "ar1_zo one layer": Row(
+        methods.ar1_zo, {"layers": "one", "schedule": "random", "atoms": last_axis}, 2, 10.0, 0.05
+    ),
     "mezo gaussian": Row(methods.mezo, {}, 2),
     "mezo rademacher": Row(methods.mezo, {"sampler": zojax.rademacher()}, 2),
     "mezo sphere": Row(methods.mezo, {"sampler": zojax.sphere()}, 2),
     "mezo coordinate": Row(methods.mezo, {"sampler": zojax.coordinate()}, 2),
     "mezo factored": Row(methods.mezo, {"sampler": zojax.factored(1)}, 2),
+    "zoar pairs": Row(
+        methods.zoar, {"num_queries": 2, "history": 2, "antithetic": True, "chunk_size": 2}, 4
+    ),
 }
 # Two dtypes side by side: a bfloat16 leaf must not change what a float32 one gets.
 PARAMS = {"half": jnp.ones(3, jnp.bfloat16), "w": jnp.full((2, 3), -2.0, jnp.float32)}

@@ -62,8 +62,10 @@ def test_the_result_has_the_numbers_of_the_run(straight):
     assert straight.best_step in (5, 10)
     assert 0 <= straight.score_before <= 1
     assert straight.score_after * 7 == pytest.approx(round(straight.score_after * 7))
-    assert straight.step_over_two_forwards > 0
+    assert straight.step_over_forwards > 0
     assert straight.memory_over_inference > 0
+    assert straight.loss_after > 0
+    assert straight.state_over_weights < 0.1  # numbers beside a model of 2,000 weights
     stored = json.loads((straight.out / "result.json").read_text())
     assert stored["score_after"] == straight.score_after
 

@@ -1,18 +1,33 @@
 """Where to look: recipes of directions, and the samplers that draw them."""
 
+from zojax.directions._anisotropic import AnisotropicState as AnisotropicState
+from zojax.directions._anisotropic import anisotropic as anisotropic
+from zojax.directions._atoms import Atoms as Atoms
+from zojax.directions._atoms import atom_labels as atom_labels
+from zojax.directions._atoms import flax_factors as flax_factors
+from zojax.directions._block import Block as Block
+from zojax.directions._blocks import blocks as blocks
 from zojax.directions._coordinate import coordinate as coordinate
+from zojax.directions._dense import drawn_in_place as drawn_in_place
 from zojax.directions._factored import factored as factored
 from zojax.directions._factors import Factors as Factors
 from zojax.directions._isotropic import gaussian as gaussian
 from zojax.directions._isotropic import rademacher as rademacher
 from zojax.directions._isotropic import sphere as sphere
+from zojax.directions._labels import Labels as Labels
+from zojax.directions._labels import Slices as Slices
+from zojax.directions._labels import layer_blocks as layer_blocks
 from zojax.directions._rows import Rows as Rows
 from zojax.directions._sampler import Directions as Directions
+from zojax.directions._sampler import OneByOne as OneByOne
 from zojax.directions._sampler import Recipe as Recipe
 from zojax.directions._sampler import Sampler as Sampler
 from zojax.directions._sampler import combine as combine
 from zojax.directions._sampler import materialize as materialize
 from zojax.directions._sampler import wide as wide
+from zojax.directions._sum import Sum as Sum
 from zojax.directions._views import MatrixView as MatrixView
 from zojax.directions._views import Views as Views
+from zojax.directions._views import last_axis_rows as last_axis_rows
 from zojax.directions._views import last_two_axes as last_two_axes
+from zojax.directions._views import smaller_side as smaller_side

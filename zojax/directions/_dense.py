@@ -1,5 +1,6 @@
 """Recipes of dense leaves, with the short ones drawn together."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import jax
@@ -34,3 +35,11 @@ def dense_recipes(law: Law, keys: Key, shapes: Sequence[tuple[int, ...]]) -> tup
         for row, place in enumerate(places):
             recipes[place] = recipes[place].holding(numbers[row : row + 1])
     return tuple(recipes)
+
+
+def drawn_in_place(recipes: tuple) -> tuple:
+    """The recipes without what short leaves draw beforehand, for when few of them are needed."""
+    return tuple(
+        dataclasses.replace(recipe, numbers=None) if isinstance(recipe, Rows) else recipe
+        for recipe in recipes
+    )

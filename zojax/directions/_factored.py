@@ -31,13 +31,14 @@ import numpy as np
 from zojax import _checks, _keys
 from zojax._keys import Role
 from zojax._typing import Key, Params
+from zojax.directions._cores import core_space, fold, has_cores
 from zojax.directions._dense import dense_recipes
 from zojax.directions._factors import Factors
 from zojax.directions._laws import GAUSSIAN
 from zojax.directions._matrices import Kinds, Matrix, matrices
-from zojax.directions._parts import draw_part, kept_part
+from zojax.directions._parts import draw_part, kept_part, past_part
 from zojax.directions._rows import Rows
-from zojax.directions._sampler import Directions, Sampler, ignore
+from zojax.directions._sampler import Directions, OneByOne, Sampler, ignore
 from zojax.directions._views import Views, last_two_axes
 
 
@@ -51,6 +52,7 @@ def factored(
     right_period: int | None = 0,
     scale: float | None = None,
     views: Views = last_two_axes,
+    at_refresh: str = "reset",
 ) -> Sampler:
     """Z = scale · L · core · Rᵀ on matrices, N(0, I) elsewhere. The defaults are EGGROLL's.
 
@@ -65,6 +67,13 @@ def factored(
       right_period: the same of R.
       scale: the factor in front; None takes the one that makes c = 1, equation (1).
       views: (path, leaf) -> which axes are rows and columns; see `MatrixView`.
+      at_refresh: what becomes of the state of links that see cores (`inner` of `estimate_gradient`)
+        when a basis is drawn anew: "reset" starts it anew, "project" carries it over,
+        core ← L'⁺ L core Rᵀ R'⁺ᵀ with the new L', R'. That is meant for momentum; second moments
+        can become negative by it.
+
+    Sides that are kept or identities, with a core that is drawn, make `core` the coordinates of a
+    direction (see `inner` of `estimate_gradient`).
 
     Raises:
       ValueError: for a rank below 1 or above every matrix of params, an unknown kind, a negative
@@ -72,8 +81,15 @@ def factored(
     """
     _checks.at_least(1, rank=rank)
     _checks.at_least(0, left_period=left_period, right_period=right_period)
+    _checks.one_of(("reset", "project"), at_refresh=at_refresh)
     kinds = Kinds(left, core, right)
     kinds.check()
+    if at_refresh == "project" and core != "gaussian":
+        raise ValueError(
+            f"at_refresh='project' needs core='gaussian', got core={core!r}: other cores have no "
+            "image in a new basis; use at_refresh='reset'"
+        )
+    periods = {"left": left_period, "right": right_period}
     if scale is not None:
         _checks.positive(scale=scale)
 
@@ -96,21 +112,42 @@ def factored(
             if keep[side]
         }
 
+    def directions(state, key: Key, step: jax.Array, num_queries: int, params: Params):
+        leaves = seen(params)
+        keys = _keys.query_keys(key, step, num_queries)
+        return jax.vmap(lambda key: _direction(kinds, state, key, params, leaves))(keys)
+
     def draw(state, key: Key, step: jax.Array, num_queries: int, params: Params):
         leaves = seen(params)
-        periods = {"left": left_period, "right": right_period}
         state = {
             side: kept_part(side, kinds, periods[side], kept, key, step, params, leaves)
             for side, kept in state.items()
         }
+        return directions(state, key, step, num_queries, params), state
+
+    def one_by_one(state, key: Key, step: jax.Array, num_queries: int, params: Params) -> OneByOne:
+        leaves = seen(params)
         keys = _keys.query_keys(key, step, num_queries)
-        return jax.vmap(lambda key: _direction(kinds, state, key, params, leaves))(keys), state
+        return OneByOne(
+            num_queries, lambda query: _direction(kinds, state, keys[query], params, leaves)
+        )
+
+    def recall(key: Key, step: jax.Array, num_queries: int, params: Params):
+        leaves = seen(params)
+        bases = {
+            side: past_part(side, kinds, periods[side], key, step, params, leaves)
+            for side in init(params)
+        }
+        return directions(bases, key, step, num_queries, params)
 
     def covariance(params: Params) -> Params:
         c = [1.0 if matrix is None else matrix.covariance for matrix in seen(params)]
         return jax.tree.unflatten(jax.tree.structure(params), c)
 
-    return Sampler(init, draw, ignore, covariance)
+    space = None
+    if has_cores(kinds, periods):
+        space = core_space(kinds, periods, seen, project=at_refresh == "project")
+    return Sampler(init, draw, ignore, covariance, recall, space, one_by_one)
 
 
 def _direction(
@@ -130,18 +167,5 @@ def _direction(
         recipes.update(zip(vectors, dense, strict=True))
     found = [place for place, matrix in enumerate(leaves) if matrix is not None]
     for place, left, core, right in zip(found, *parts.values(), strict=True):
-        recipes[place] = leaves[place].factors(*_fold(kinds, left, core, right))
+        recipes[place] = leaves[place].factors(*fold(kinds, left, core, right))
     return tuple(recipes[place] for place in range(len(shapes)))
-
-
-def _fold(kinds: Kinds, left, core, right) -> tuple[jax.Array, jax.Array]:
-    """L · core · Rᵀ as two factors; a part that is an identity is None."""
-    if kinds.core == "identity":
-        return left, right
-    if kinds.core == "diagonal":
-        return left * core, right
-    if left is None:
-        return core, right
-    if right is None:
-        return left, jnp.swapaxes(core, -1, -2)
-    return left @ core, right

@@ -52,6 +52,10 @@ class Factors(eqx.Module):
         count = len(view.batch) + len(view.rows) + len(view.columns)
         return cls(left, right, tuple(kinds.get(axis, "c") for axis in range(count)))
 
+    @property
+    def packed(self) -> bool:
+        return False
+
     def draw(self, shape: Sequence[int], datum: jax.Array | None = None) -> jax.Array:
         """Returns z of this shape, float32. The datum, which says when to draw, has no use here."""
         del shape, datum

@@ -38,13 +38,30 @@ def kept_part(
     leaves: list[Matrix | None],
 ) -> list[jax.Array]:
     """A part that is kept for `period` steps (None: for the run), drawn anew where one begins."""
-    refresh = step // period if period is not None else jnp.zeros_like(step)
-    begins = step % period == 0 if period is not None else step == 0
     return jax.lax.cond(
-        begins,
-        lambda: draw_part(side, kinds, _keys.refresh_key(key, refresh), params, leaves),
+        begins(period, step),
+        lambda: past_part(side, kinds, period, key, step, params, leaves),
         lambda: kept,
     )
+
+
+def past_part(
+    side: str,
+    kinds: Kinds,
+    period: int | None,
+    key: Key,
+    step: jax.Array,
+    params: Params,
+    leaves: list[Matrix | None],
+) -> list[jax.Array]:
+    """A kept part as it is in some step, drawn from the index of its refresh."""
+    refresh = step // period if period is not None else jnp.zeros_like(step)
+    return draw_part(side, kinds, _keys.refresh_key(key, refresh), params, leaves)
+
+
+def begins(period: int | None, step: jax.Array) -> jax.Array:
+    """Whether a part that is kept for `period` steps is drawn anew in this one."""
+    return step % period == 0 if period is not None else step == 0
 
 
 def _orthonormal(g: jax.Array) -> jax.Array:

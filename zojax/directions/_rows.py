@@ -47,6 +47,11 @@ class Rows(eqx.Module):
         """The recipe of a leaf of one row with what the law generated for it, (1, ...)."""
         return Rows(self.key, self.scale, self.start, self.law, self.axes, numbers)
 
+    @property
+    def packed(self) -> bool:
+        """Whether what is random is smaller than z, and worth a buffer of its own."""
+        return self.law.packed
+
     def draw(self, shape: Sequence[int], datum: jax.Array | None = None) -> jax.Array:
         """Returns z of this shape, float32; with a datum, drawn when that is known (see `hold`)."""
         along = self._row_axis()

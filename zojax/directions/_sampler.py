@@ -8,14 +8,29 @@ import jax.numpy as jnp
 
 from zojax import _keys
 from zojax._typing import Key, Params
+from zojax.directions._block import Block
 from zojax.directions._factors import Factors
 from zojax.directions._rows import Rows
+from zojax.directions._subspace import Subspace
+from zojax.directions._sum import Sum
 
-Recipe = Rows | Factors
+Recipe = Rows | Factors | Sum | Block
 """How z of one leaf is made again."""
 
 Directions = tuple[Recipe, ...]
 """One recipe for every leaf of params; where K directions are meant, every array leads with K."""
+
+
+class OneByOne(NamedTuple):
+    """Directions that are drawn where they are evaluated, one query (or chunk) after another.
+
+    Attributes:
+      num_queries: K.
+      draw: `query -> direction`, one of the K.
+    """
+
+    num_queries: int
+    draw: Callable[[jax.Array], Directions]
 
 
 class Sampler(NamedTuple):
@@ -30,12 +45,20 @@ class Sampler(NamedTuple):
         samplers that learn from what was measured.
       covariance: `params -> c`, one number a leaf: E[z zᵀ] = c P with P the identity, or for a
         sampler with a basis the projector on average. The mean estimate is c times the gradient.
+      recall: `(key, step, num_queries, params) -> directions`, those of an earlier step; None if
+        they depend on more than this.
+      subspace: coordinates that are smaller than params, None if there are none.
+      one_by_one: `(state, key, step, num_queries, params) -> OneByOne`, what `draw` returns, with
+        its state; None if directions are small enough to be drawn at once.
     """
 
     init: Callable[[Params], Any]
     draw: Callable[[Any, Key, jax.Array, int, Params], tuple[Directions, Any]]
     observe: Callable[[Any, Directions, jax.Array], Any]
     covariance: Callable[[Params], Params]
+    recall: Callable[[Key, jax.Array, int, Params], Directions] | None = None
+    subspace: Subspace | None = None
+    one_by_one: Callable[[Any, Key, jax.Array, int, Params], OneByOne] | None = None
 
 
 def memoryless(
@@ -43,11 +66,14 @@ def memoryless(
 ) -> Sampler:
     """A sampler without state from a function that draws one direction with a query's key."""
 
-    def draw(state, key, step, num_queries, params):
+    def recall(key, step, num_queries, params):
         keys = _keys.query_keys(key, step, num_queries)
-        return jax.vmap(lambda key: draw_one(key, params))(keys), state
+        return jax.vmap(lambda key: draw_one(key, params))(keys)
 
-    return Sampler(lambda params: (), draw, ignore, covariance)
+    def draw(state, key, step, num_queries, params):
+        return recall(key, step, num_queries, params), state
+
+    return Sampler(lambda params: (), draw, ignore, covariance, recall)
 
 
 def ignore(state: Any, directions: Directions, coefficients: jax.Array) -> Any:
@@ -106,7 +132,7 @@ def _sum_rows(coefficients: jax.Array, rows: Rows, leaf: jax.Array, before: jax.
     dtype = wide(leaf.dtype)
     # Packed numbers are small, and unpacking them from a buffer is far cheaper than drawing them
     # for every entry; what is not packed should fuse, and never be one.
-    datum = before if rows.law.packed else None
+    datum = before if rows.packed else None
 
     def term(k: jax.Array | int) -> jax.Array:
         one = jax.tree.map(lambda array: array[k], rows)

@@ -43,6 +43,32 @@ def last_two_axes(path: tuple, leaf: jax.Array) -> MatrixView | None:
     return MatrixView(rows=(first,), columns=(first + 1,), batch=tuple(range(first)))
 
 
+def last_axis_rows(path: tuple, leaf: jax.Array) -> MatrixView | None:
+    """The last axis counts rows, the one before it columns, those before them a batch.
+
+    The outputs of a Flax kernel (in, out) are then its rows, as in a PyTorch weight. Biases and
+    scales are no matrices, also where they lie stacked, (layers, features): leaves below a name
+    "bias" or "scale", which is what Flax calls them.
+    """
+    if leaf.ndim < 2 or _is_vector_by_name(path):
+        return None
+    last = leaf.ndim - 1
+    return MatrixView(rows=(last,), columns=(last - 1,), batch=tuple(range(last - 1)))
+
+
+def smaller_side(path: tuple, leaf: jax.Array) -> MatrixView | None:
+    """As `last_axis_rows`, but the shorter of the last two axes counts rows."""
+    view = last_axis_rows(path, leaf)
+    if view is None or leaf.shape[-1] <= leaf.shape[-2]:
+        return view
+    return view._replace(rows=view.columns, columns=view.rows)
+
+
+def _is_vector_by_name(path: tuple) -> bool:
+    names = {jax.tree_util.keystr((entry,), simple=True) for entry in path}
+    return bool(names & {"bias", "scale"})
+
+
 def checked_view(views: Views, path: tuple, leaf: jax.Array) -> MatrixView | None:
     """The view of a leaf.
 

@@ -10,6 +10,7 @@ import optax
 from zojax import _checks, _keys
 from zojax._typing import Key, Params, ValueFn
 from zojax.directions import Sampler, combine
+from zojax.estimators import _inner, _window
 from zojax.estimators._estimator import Estimator, Probe
 from zojax.evaluation import evaluate
 
@@ -25,9 +26,10 @@ class EstimateGradientState(NamedTuple):
       value: mean of the losses evaluated in the last step, shape (), float32; 0 before the first.
       coefficients: what the last step's directions were multiplied with, shape (K,), float32.
       num_evaluations: losses evaluated so far, shape (), int32.
-      num_nonfinite: steps so far in which a loss was not finite, shape (), int32.
+      num_nonfinite: steps so far whose losses gave no finite estimate, shape (), int32.
       sampler: state of the sampler.
       estimator: state of the estimator.
+      inner: state of the inner links, () without any.
     """
 
     key: Key
@@ -38,6 +40,7 @@ class EstimateGradientState(NamedTuple):
     num_nonfinite: jax.Array
     sampler: Any
     estimator: Any
+    inner: Any
 
 
 def estimate_gradient(
@@ -45,6 +48,7 @@ def estimate_gradient(
     sampler: Sampler,
     estimator: Estimator,
     *,
+    inner: optax.GradientTransformation | None = None,
     chunk_size: int = 1,
     has_aux: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
@@ -60,12 +64,18 @@ def estimate_gradient(
     other links. Directions depend on (key, step, query, leaf path) alone and are regenerated:
     nothing of the size of params is stored.
 
-    If a loss is not finite the estimate is zero, and the step counts in `num_nonfinite`.
+    If the losses give no finite coefficients the estimate is zero, and the step counts in
+    `num_nonfinite`.
+
+    `inner` sees the estimate in the coordinates of the sampler (the cores of factored directions
+    with a basis, the active slices of blocks), before it is lifted to the space of params: what it
+    stores has the size of the coordinates, and it never touches what is outside them.
 
     Args:
       key: a typed key, as jax.random.key makes; its generator draws the directions.
       sampler: where to look, e.g. `zojax.gaussian()`.
       estimator: what to make of the losses, e.g. `zojax.central(radius=1e-3)`.
+      inner: optax links for the estimate in the sampler's coordinates.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
       has_aux: whether `value_fn` returns `(value, aux)`; aux is dropped here (`zojax.evaluate`
         returns it).
@@ -77,10 +87,14 @@ def estimate_gradient(
       TypeError: if the key is no typed key; in `init` and `update` if params have leaves that are
         not floating or holes left by optax.masked; in `update` if the loss is not a scalar, or
         `value_fn` needs an argument that was not passed.
-      ValueError: for a key of the generator unsafe_rbg, or a missing `params` or `value_fn`.
+      ValueError: for a key of the generator unsafe_rbg, or a missing `params` or `value_fn`; if
+        the sampler has no coordinates for `inner`, or cannot draw again what the estimator's
+        history needs.
     """
     _keys.check(key)
     _checks.at_least(1, chunk_size=chunk_size)
+    _window.check(sampler, estimator)
+    _inner.check(sampler, estimator, inner)
 
     def init_fn(params: Params) -> EstimateGradientState:
         _check_params(params)
@@ -93,6 +107,7 @@ def estimate_gradient(
             num_nonfinite=jnp.zeros((), jnp.int32),
             sampler=sampler.init(params),
             estimator=estimator.init(),
+            inner=_inner.init(sampler, inner, params),
         )
 
     def update_fn(
@@ -110,26 +125,39 @@ def estimate_gradient(
         directions, sampler_state = sampler.draw(
             state.sampler, state.key, state.count, estimator.num_queries, params
         )
+        measured = directions
+        if sampler.one_by_one is not None:
+            measured = sampler.one_by_one(
+                sampler_state, state.key, state.count, estimator.num_queries, params
+            )
         probe = Probe(
             base=lambda: _base(loss, params, has_aux),
-            along=lambda radii: _along(loss, params, directions, radii, chunk_size, has_aux),
+            along=lambda radii: _along(loss, params, measured, radii, chunk_size, has_aux),
         )
         estimate, estimator_state = estimator.estimate(state.estimator, probe)
-        finite = jnp.all(jnp.isfinite(estimate.values))
+        finite = jnp.all(jnp.isfinite(estimate.coefficients))
         coefficients = jnp.where(finite, estimate.coefficients, 0.0)
+        now = coefficients[0] if estimator.history else coefficients
+        window = _window.directions(sampler, estimator, directions, state, params)
+        estimated = combine(coefficients.reshape(-1), window, params)
+        updates, inner_state = _inner.apply(
+            sampler, inner, state, sampler_state, now, directions, estimated, params, finite
+        )
         new_state = EstimateGradientState(
             key=state.key,
             count=optax.safe_increment(state.count),
             value=jnp.mean(estimate.values).astype(jnp.float32),
-            coefficients=coefficients.astype(jnp.float32),
+            coefficients=now.astype(jnp.float32),
             num_evaluations=state.num_evaluations + estimate.values.size,
             num_nonfinite=state.num_nonfinite + ~finite,
-            sampler=_where(
-                finite, sampler.observe(sampler_state, directions, coefficients), sampler_state
-            ),
-            estimator=_where(finite, estimator_state, state.estimator),
+            sampler=_where(finite, sampler.observe(sampler_state, directions, now), sampler_state),
+            # A history counts steps, so it also goes on in those that are not taken.
+            estimator=estimator_state
+            if estimator.history
+            else _where(finite, estimator_state, state.estimator),
+            inner=inner_state,
         )
-        return combine(coefficients, directions, params), new_state
+        return _zero_unless(finite, inner, updates), new_state
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
@@ -153,6 +181,13 @@ def _along(loss, params, directions, radii, chunk_size, has_aux) -> jax.Array:
 
 def _where(finite: jax.Array, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)
+
+
+def _zero_unless(finite: jax.Array, inner: Any, updates: optax.Updates) -> optax.Updates:
+    """Without inner links the updates of such a step are zero already."""
+    if inner is None:
+        return updates
+    return jax.tree.map(lambda u: jnp.where(finite, u, jnp.zeros_like(u)), updates)
 
 
 def _bind(value_fn: ValueFn, kwargs: dict[str, Any]) -> ValueFn:

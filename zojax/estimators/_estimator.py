@@ -23,7 +23,8 @@ class Estimate(NamedTuple):
     """What an estimator makes of the losses.
 
     Attributes:
-      coefficients: shape (K,); the estimate of the gradient is Σ_k coefficients[k] z_k.
+      coefficients: shape (K,); the estimate of the gradient is Σ_k coefficients[k] z_k. With a
+        history of H steps (H + 1, K): row h belongs to the directions of h steps ago.
       values: every loss that was evaluated, one axis.
     """
 
@@ -38,8 +39,10 @@ class Estimator(NamedTuple):
       num_queries: K, directions a step.
       init: `() -> state`; what is remembered of earlier steps, () if nothing is.
       estimate: `(state, probe) -> (estimate, state)`.
+      history: H, earlier steps whose directions are used once more.
     """
 
     num_queries: int
     init: Callable[[], Any]
     estimate: Callable[[Any, Probe], tuple[Estimate, Any]]
+    history: int = 0

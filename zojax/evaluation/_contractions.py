@@ -2,6 +2,7 @@
 
     dense      x · (W + r z):  z is drawn when x is known, once for all points that share it
     factored   x · W + r (x · L) · Rᵀ:  one product with the base weight for all points and queries
+    block      x · W where another block is active: nothing is drawn, and all points share W
 
 A wide dense leaf (an embedding used as the head) is perturbed in blocks: of the axis that the
 product keeps, else of the axis that it sums over.
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import quax
 from jax.typing import ArrayLike
 
-from zojax.directions import Factors
+from zojax.directions import Block, Factors
 from zojax.directions._factors import LETTERS, sum_over_rank
 from zojax.evaluation._perturbed import Perturbed
 
@@ -56,6 +57,14 @@ def _contract(x: jax.Array, leaf: Perturbed, numbers, params) -> jax.Array:
 def _contract_base(x: jax.Array, leaf: Perturbed, numbers, params) -> jax.Array:
     if isinstance(leaf.recipe, Factors):
         return _contract_factors(x, leaf, numbers, params)
+    if isinstance(leaf.recipe, Block) and not leaf.recipe.cut:
+        return jax.lax.cond(
+            leaf.recipe.active,
+            lambda: _contract_base(
+                x, leaf.replaced(leaf.base, leaf.recipe.recipe), numbers, params
+            ),
+            lambda: _dot(x, leaf.cast(leaf.base), numbers, params),
+        )
     (_, contracted), (_, batch) = numbers
     free = [axis for axis in range(leaf.ndim) if axis not in (*contracted, *batch)]
     if (axis := _longest(leaf, free)) is not None:

@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 
 from zojax import _checks
 from zojax._typing import Params, ValueFn
-from zojax.directions import Directions
+from zojax.directions import Directions, OneByOne
 from zojax.evaluation import _contractions, _control, _structure  # noqa: F401  (registers the rules)
 from zojax.evaluation._forward import forward_only
 from zojax.evaluation._perturbed import Perturbed
@@ -24,7 +24,7 @@ _LEAST_BLOCK = 1 << 16
 def evaluate(
     value_fn: ValueFn,
     params: Params,
-    directions: Directions,
+    directions: Directions | OneByOne,
     radius: ArrayLike,
     *,
     chunk_size: int = 1,
@@ -42,7 +42,7 @@ def evaluate(
     Args:
       value_fn: `value_fn(params) -> ()` floating, or `(value, aux)` with `has_aux`.
       params: a tree of floating-point arrays.
-      directions: K directions, as a sampler draws them.
+      directions: K directions, as a sampler draws them, or how to draw them one by one.
       radius: shape () for one point along every direction, (P,) for P points along each (signed),
         or (K, P).
       chunk_size: directions that are evaluated side by side (`vmap`); the chunks follow one
@@ -63,7 +63,11 @@ def evaluate(
     _checks.at_least(1, chunk_size=chunk_size)
     _checks.whole(params)
     _checks.floating(params)
-    num_queries = jax.tree.leaves(directions)[0].shape[0]
+    if isinstance(directions, OneByOne):
+        num_queries, draw = directions
+        directions = jnp.arange(num_queries)
+    else:
+        num_queries, draw = jax.tree.leaves(directions)[0].shape[0], lambda direction: direction
     radii = _radii(radius, num_queries)
     at = _materialized(value_fn, params) if materialize else _lazy(value_fn, params)
 
@@ -76,10 +80,10 @@ def evaluate(
     along = jax.vmap(at_point, in_axes=(None, 0))
     if num_queries == 1:
         one = jax.tree.map(lambda array: array[0], directions)
-        losses, aux = jax.tree.map(lambda array: array[None], along(one, radii[0]))
+        losses, aux = jax.tree.map(lambda array: array[None], along(draw(one), radii[0]))
     else:
         losses, aux = jax.lax.map(
-            lambda query: along(*query),
+            lambda query: along(draw(query[0]), query[1]),
             (directions, radii),
             batch_size=None if chunk_size == 1 else min(chunk_size, num_queries),
         )

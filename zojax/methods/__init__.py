@@ -1,5 +1,29 @@
 """Published methods, each an assembly of a sampler, an estimator and optax links."""
 
+from zojax.methods._ar1_zo import ar1_zo as ar1_zo
+from zojax.methods._loren import loren as loren
 from zojax.methods._mezo import mezo as mezo
+from zojax.methods._mezo_adam import mezo_adam as mezo_adam
+from zojax.methods._mezo_bcd import mezo_bcd as mezo_bcd
+from zojax.methods._r_adazo import r_adazo as r_adazo
+from zojax.methods._zo_adamm import zo_adamm as zo_adamm
+from zojax.methods._zo_muon import zo_muon as zo_muon
+from zojax.methods._zo_rmsprop import zo_rmsprop as zo_rmsprop
+from zojax.methods._zo_sgd import zo_sgd as zo_sgd
+from zojax.methods._zo_sign_sgd import zo_sign_sgd as zo_sign_sgd
+from zojax.methods._zoar import zoar as zoar
 
-__all__ = ["mezo"]
+__all__ = [
+    "ar1_zo",
+    "loren",
+    "mezo",
+    "mezo_adam",
+    "mezo_bcd",
+    "r_adazo",
+    "zo_adamm",
+    "zo_muon",
+    "zo_rmsprop",
+    "zo_sgd",
+    "zo_sign_sgd",
+    "zoar",
+]

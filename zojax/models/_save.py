@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import numpy as np
 from flax import nnx
 from safetensors.numpy import save_file
@@ -22,7 +23,15 @@ def save(
 
     At most one shard is copied at a time. Safetensors that an earlier save left in the directory
     are removed at the end.
+
+    Raises:
+      ValueError: if the model has adapters.
     """
+    if jax.tree.leaves(nnx.state(model, nnx.LoRAParam)):
+        raise ValueError(
+            "the model has adapters, for which its files have no place; save "
+            "zojax.lora.merge(model), or the adapter alone with zojax.lora.save_peft"
+        )
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     plan = _format.plan(model.checkpoint_format, nnx.state(model, nnx.Param))

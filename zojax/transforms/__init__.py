@@ -1,3 +1,14 @@
 """Links of a chain that optax lacks."""
 
+from zojax.transforms._box import project_to_box as project_to_box
+from zojax.transforms._in_float32 import in_float32 as in_float32
+from zojax.transforms._orthogonalize import orthogonalize as orthogonalize
+from zojax.transforms._r_adazo import ScaleByRAdazoState as ScaleByRAdazoState
+from zojax.transforms._r_adazo import scale_by_r_adazo as scale_by_r_adazo
+from zojax.transforms._replayed_adam import ReplayedAdamState as ReplayedAdamState
+from zojax.transforms._replayed_adam import (
+    estimate_with_replayed_adam as estimate_with_replayed_adam,
+)
 from zojax.transforms._skipping import skip_nonfinite as skip_nonfinite
+from zojax.transforms._zo_adamm import ScaleByZoAdammState as ScaleByZoAdammState
+from zojax.transforms._zo_adamm import scale_by_zo_adamm as scale_by_zo_adamm

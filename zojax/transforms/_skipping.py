@@ -12,7 +12,7 @@ from zojax._typing import Params
 def skip_nonfinite(
     inner: optax.GradientTransformation,
 ) -> optax.GradientTransformationExtraArgs:
-    """Makes the updates of `inner` zero in steps whose loss was not finite.
+    """Makes the updates of `inner` -0.0 in steps whose loss was not finite.
 
     An estimate of such a step is already zero; this stops what later links of `inner` would add to
     it, like weight decay. (`optax.apply_if_finite` looks at incoming updates, which a chain that
@@ -28,7 +28,8 @@ def skip_nonfinite(
     ) -> tuple[optax.Updates, Any]:
         updates, new_state = inner.update(updates, state, params, **extra_args)
         finite = _count(new_state) == _count(state)
-        return jax.tree.map(lambda u: jnp.where(finite, u, jnp.zeros_like(u)), updates), new_state
+        # Adding 0.0 would turn a weight of -0.0 into 0.0; adding -0.0 changes no bit of any.
+        return jax.tree.map(lambda u: jnp.where(finite, u, -jnp.zeros_like(u)), updates), new_state
 
     return optax.GradientTransformationExtraArgs(inner.init, update_fn)
 

@@ -1,0 +1,138 @@
+"""The methods of `finetune`, each with the numbers that it starts from.
+
+Shape and law of a method (queries, radius, rank, period, momentum) are those of its paper's runs
+on language models. A learning rate cannot be: it depends on the model. Those here suit the shipped
+one, searched over half decades; a larger model wants a smaller one (MeZO on OPT-13B: 1e-7 to 1e-6).
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import optax
+
+import zojax
+
+if TYPE_CHECKING:
+    from experiments._settings import Settings
+
+Method = Callable[["Settings", jax.Array], optax.GradientTransformationExtraArgs]
+
+
+class Recipe(NamedTuple):
+    """A method and its defaults.
+
+    Attributes:
+      make: builds it from settings in which nothing is None, and a key.
+      evaluations: loss evaluations an update, given its directions.
+      learning_rate: for all weights.
+      lora_learning_rate: for an adapter.
+      radius: for all weights.
+      num_queries: directions an update.
+      samplers: the laws that it can be given; the first is its own.
+      sampler_rank: the rank of its own factored directions.
+      needs_adapter: whether it only trains adapters.
+    """
+
+    make: Method
+    evaluations: Callable[[int], int]
+    learning_rate: float
+    lora_learning_rate: float
+    radius: float = 1e-3
+    num_queries: int = 1
+    samplers: tuple[str, ...] = ("gaussian", "rademacher", "sphere", "coordinate", "factored")
+    sampler_rank: int = 1
+    needs_adapter: bool = False
+
+
+SAMPLERS: dict[str, Callable[["Settings"], zojax.Sampler]] = {
+    "gaussian": lambda settings: zojax.gaussian(),
+    "rademacher": lambda settings: zojax.rademacher(),
+    "sphere": lambda settings: zojax.sphere(),
+    "coordinate": lambda settings: zojax.coordinate(),
+    "factored": lambda settings: zojax.factored(settings.sampler_rank),
+}
+_DENSE = ("gaussian", "rademacher")
+
+
+def _pairs(num_queries: int) -> int:
+    return 2 * num_queries
+
+
+def _one_sided(num_queries: int) -> int:
+    return num_queries + 1
+
+
+def _around_base(num_queries: int) -> int:
+    """Pairs where there is one direction only."""
+    return 2 if num_queries == 1 else num_queries + 1
+
+
+def _no_base(num_queries: int) -> int:
+    return num_queries
+
+
+def _probe(settings: "Settings") -> dict[str, Any]:
+    """What every method with a law of its own choice is told."""
+    return {
+        "radius": settings.radius,
+        "num_queries": settings.num_queries,
+        "sampler": SAMPLERS[settings.sampler](settings),
+    }
+
+
+def _simple(method: Callable[..., Any], **options: Any) -> Method:
+    """A method that is told its learning rate, key and probe, and nothing else by the settings."""
+    return lambda settings, key: method(settings.learning_rate, key, **_probe(settings), **options)
+
+
+def _zo_muon(settings: "Settings", key: jax.Array) -> optax.GradientTransformationExtraArgs:
+    return zojax.zo_muon(
+        settings.learning_rate,
+        key,
+        # The ratio in the paper's code for vision models; its code for OPT-13B has 1e-5.
+        learning_rate_1d=1e-2 * settings.learning_rate,
+        radius=settings.radius,
+        num_queries=settings.num_queries,
+        rank=settings.sampler_rank,
+    )
+
+
+def _loren(settings: "Settings", key: jax.Array) -> optax.GradientTransformationExtraArgs:
+    return zojax.loren(
+        settings.learning_rate, key, radius=settings.radius, num_queries=settings.num_queries
+    )
+
+
+def _ar1_zo(settings: "Settings", key: jax.Array) -> optax.GradientTransformationExtraArgs:
+    sampler = SAMPLERS[settings.sampler](settings)
+    return zojax.ar1_zo(settings.learning_rate, key, radius=settings.radius, sampler=sampler)
+
+
+METHODS: dict[str, Recipe] = {
+    "mezo": Recipe(_simple(zojax.mezo), _pairs, 1e-4, 1e-2),
+    "mezo_adam": Recipe(_simple(zojax.mezo_adam), _pairs, 1e-4, 1e-3),
+    "mezo_bcd": Recipe(_simple(zojax.mezo_bcd), _pairs, 3e-4, 3e-2, samplers=_DENSE),
+    "zo_muon": Recipe(
+        _zo_muon, _around_base, 1e-2, 1e-2, num_queries=4, samplers=("factored",), sampler_rank=64
+    ),
+    "loren": Recipe(_loren, _no_base, 3e-5, 3e-3, num_queries=6, samplers=("gaussian",)),
+    "r_adazo": Recipe(_simple(zojax.r_adazo), _one_sided, 1e-4, 1e-3, num_queries=10),
+    # As on language models: the last 16 pairs, and plain momentum for the first 30 steps.
+    "zoar": Recipe(
+        _simple(
+            zojax.zoar,
+            antithetic=True,
+            history=15,
+            rule=zojax.scale_by_r_adazo(warmup_steps=30),
+        ),
+        _pairs,
+        1e-4,
+        1e-3,
+    ),
+    "ar1_zo": Recipe(_ar1_zo, _pairs, 1e-2, 1e-2, radius=1e-2, samplers=_DENSE, needs_adapter=True),
+    "zo_sgd": Recipe(_simple(zojax.zo_sgd), _one_sided, 1e-4, 1e-2, num_queries=10),
+    "zo_sign_sgd": Recipe(_simple(zojax.zo_sign_sgd), _one_sided, 3e-5, 1e-3, num_queries=10),
+    "zo_adamm": Recipe(_simple(zojax.zo_adamm), _one_sided, 3e-4, 3e-3, num_queries=10),
+    "zo_rmsprop": Recipe(_simple(zojax.zo_rmsprop), _one_sided, 3e-5, 1e-3, num_queries=10),
+}

@@ -1,0 +1,117 @@
+"""What a run of `finetune` is made of."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+from experiments._methods import METHODS, SAMPLERS
+
+# float16 is left out: attention in float16 does not run on CPU, and bfloat16 does everywhere.
+DTYPES = ("float32", "bfloat16")
+# Of an adapter, as in MeZO's runs on OPT.
+_LORA_RADIUS = 1e-2
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a run is made of; on one machine it determines every weight that comes out."""
+
+    model: str = "opt-reviews"
+    """Shipped name (opt-reviews), folder, or Hugging Face id of an OPT checkpoint."""
+    task: str = "reviews"
+    """Shipped name (reviews), folder with train/validation/test.jsonl, or one .jsonl file."""
+    template: str | None = None
+    """Text with {fields} of the data, ending in {option}; None: the task's own."""
+    options: tuple[str, ...] | None = None
+    """Words to choose from, in the order of the labels; None: the task's own."""
+    method: Literal[tuple(METHODS)] = "mezo"
+    """How an update is made."""
+    adapter: Literal["none", "lora"] | None = None
+    """What is trained: all weights, or a LoRA adapter; None: what the method needs."""
+    rank: int = 8
+    """Rank of the adapter."""
+    scale: float = 2.0
+    """What the product of the adapter's factors is multiplied with (LoRA's alpha / rank)."""
+    targets: tuple[str, ...] = ("q_proj", "v_proj")
+    """Layers that get an adapter, by the ends of their paths."""
+    steps: int = 600
+    """Updates."""
+    batch_size: int = 16
+    """Examples an update."""
+    learning_rate: float | None = None
+    """Constant over the run; None: the method's own, for the shipped model."""
+    radius: float | None = None
+    """How far from the weights the loss is probed (the papers' epsilon); None: the method's own."""
+    num_queries: int | None = None
+    """Directions probed an update; None: the method's own."""
+    sampler: Literal[tuple(SAMPLERS)] | None = None
+    """Law of the directions; None: the method's own."""
+    sampler_rank: int | None = None
+    """Rank of factored directions (also of ZO-Muon's); None: the method's own."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the weights."""
+    max_length: int | None = None
+    """Longer texts lose tokens on the left; None: what the model can, at most 2048."""
+    eval_every: int = 100
+    """Updates between evaluations; each comes with a checkpoint."""
+    seed: int = 0
+    """Of the directions, of a new adapter, and of the order of the data."""
+    out: Path = Path("runs/finetune")
+    """Folder for all that the run writes."""
+    resume: bool = False
+    """Continue the run in --out from its latest checkpoint."""
+
+    def __post_init__(self):
+        # A notebook may pass paths as strings, and strings as paths.
+        for name, kind in (("model", str), ("task", str), ("out", Path)):
+            self._set(name, kind(getattr(self, name)))
+        self._check_names()
+        self._fill()
+        for name in ("steps", "batch_size", "num_queries", "rank", "sampler_rank", "eval_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
+        for name in ("learning_rate", "radius", "scale"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be above 0 and finite; got {getattr(self, name)}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0; got {self.seed}")
+
+    def _check_names(self):
+        known = {"method": METHODS, "dtype": DTYPES, "adapter": (None, "none", "lora")}
+        known["sampler"] = (None, *SAMPLERS)
+        for name, choices in known.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} {getattr(self, name)!r} is unknown; choose from "
+                    f"{', '.join(choice for choice in choices if choice)}"
+                )
+        recipe = METHODS[self.method]
+        if self.sampler not in (None, *recipe.samplers):
+            raise ValueError(
+                f"sampler {self.sampler!r} does not go with method {self.method!r}; leave it out, "
+                f"or choose from {', '.join(recipe.samplers)}"
+            )
+        if self.adapter == "none" and recipe.needs_adapter:
+            raise ValueError(
+                f"method {self.method!r} trains the atoms of an adapter; use --adapter lora"
+            )
+
+    def _fill(self):
+        """What was left to the method."""
+        recipe = METHODS[self.method]
+        if self.adapter is None:
+            self._set("adapter", "lora" if recipe.needs_adapter else "none")
+        lora = self.adapter == "lora"
+        own = {
+            "learning_rate": recipe.lora_learning_rate if lora else recipe.learning_rate,
+            "radius": _LORA_RADIUS if lora else recipe.radius,
+            "num_queries": recipe.num_queries,
+            "sampler": recipe.samplers[0],
+            "sampler_rank": recipe.sampler_rank,
+        }
+        for name, value in own.items():
+            if getattr(self, name) is None:
+                self._set(name, value)
+
+    def _set(self, name, value):
+        object.__setattr__(self, name, value)

@@ -1,0 +1,108 @@
+"""How much faster than a MeZO step is one that perturbs and updates one block?
+
+    python -m experiments.benchmarks.bcd               about 6 minutes on 2 cores
+
+For a decoder of 24 layers and a batch of 64 tokens, where a step of MeZO is mostly noise, it times,
+interleaved in one run, the steps of MeZO and MeZO-BCD (updates of donated params included) and two
+plain forwards, and counts, as the programs run, the random words that they draw. Words are those of
+the generator, 32 bits each: one for a gaussian, one for 32 packed signs; those of keys and of the
+order of blocks are left out.
+Expected: MeZO / MeZO-BCD at least 2.09, the figure of arXiv:2501.19099 (v1), for gaussian
+directions of the scanned form.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import tyro
+
+import zojax
+from experiments.benchmarks._forms import Form, Size, forms
+from experiments.benchmarks._report import Report
+from experiments.benchmarks._steps import compiled, lazy_step, running
+from experiments.benchmarks._words import Tally
+from zojax.training import median_seconds, peak_bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of the benchmark of MeZO-BCD."""
+
+    size: Size = dataclasses.field(default_factory=lambda: Size(batch=1, length=64))
+    forms: tuple[str, ...] = ("scanned OPT", "plain list")
+    laws: tuple[str, ...] = ("gaussian, threefry4x32", "packed signs")
+    repetitions: int = 9
+
+
+METHODS = {"MeZO": zojax.mezo, "MeZO-BCD": zojax.mezo_bcd}
+COLUMNS = (
+    "form",
+    "law",
+    "MeZO ms",
+    "MeZO-BCD ms",
+    "MeZO / MeZO-BCD",
+    "two forwards ms",
+    "words MeZO",
+    "words MeZO-BCD",
+    "peak MeZO-BCD / weights",
+    "compile s",
+)
+
+
+def main(settings: Settings) -> list[dict[str, Any]]:
+    """Prints the table, writes it to results/bcd.jsonl and returns its rows."""
+    report = Report("bcd", COLUMNS, settings)
+    for form in forms(settings.size):
+        if form.name in settings.forms:
+            for law in settings.laws:
+                _measure(form, law, settings, report)
+    return report.finish()
+
+
+def _measure(form: Form, law: str, settings: Settings, report: Report) -> None:
+    size = settings.size
+    tokens = jax.random.randint(jax.random.key(1), (size.batch, size.length), 0, size.vocabulary)
+    forward, _ = compiled(form.loss, form.params, tokens)
+    steps, words, seconds, peak = {}, {}, 0.0, 0.0
+    for name, method in METHODS.items():
+        tx, step = lazy_step(form.loss, law, method)
+        state = tx.init(form.params)
+        program, took = compiled(step, form.params, state, tokens, donate=(0, 1))
+        weights = sum(leaf.nbytes for leaf in jax.tree.leaves(form.params))
+        peak = peak_bytes(program) / weights
+        seconds += took
+        steps[name] = running(program, form.params, state, batch=tokens)
+        words[name] = _words(method, form, law, tokens)
+
+    def both() -> Any:
+        return forward(form.params, tokens), forward(form.params, tokens)
+
+    times = median_seconds({**steps, "both": both}, repetitions=settings.repetitions)
+    milliseconds = {name: 1e3 * value for name, value in times.items()}
+    ratio = times["MeZO"] / times["MeZO-BCD"]
+    report.row(
+        form.name,
+        law,
+        milliseconds["MeZO"],
+        milliseconds["MeZO-BCD"],
+        ratio,
+        milliseconds["both"],
+        words["MeZO"],
+        words["MeZO-BCD"],
+        peak,
+        seconds,
+    )
+
+
+def _words(method: Callable, form: Form, law: str, tokens: jax.Array) -> int:
+    """Random words that the first step draws, counted by a program of its own."""
+    tally = Tally()
+    tx, step = lazy_step(form.loss, law, method, tally.counting)
+    jax.block_until_ready(jax.jit(step)(form.params, tx.init(form.params), tokens))
+    return tally.words
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))

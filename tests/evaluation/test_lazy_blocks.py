@@ -1,0 +1,71 @@
+"""Along directions on one block, the lazy evaluation is the materialized one, block by block."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from evaluated_models import MODELS
+
+import zojax
+
+RADIUS = jnp.array([0.2, -0.2])
+# As for directions on all of params: sums in another order, relative to a loss of order 1.
+RTOL = 2e-5
+
+
+def by_axes(params):
+    """The entries of the middle axis of every leaf."""
+    return jax.tree.map(lambda leaf: zojax.Slices("all", (leaf.ndim // 2,)), params)
+
+
+# model -> (labels, number of blocks): layers of lists and of stacks, and tied embeddings.
+CASES = {
+    "plain": (zojax.layer_blocks(), 4),
+    "nnx": (zojax.layer_blocks(), 3),
+    "opt": (zojax.layer_blocks(), 4),
+    "linen": (zojax.layer_blocks(stacked=("ScanCheckpointLinenBlock_0",)), 3),
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "law"), [*((model, "rademacher") for model in CASES), ("opt", "gaussian")]
+)
+def test_lazy_is_materialized(model, law):
+    """Two queries with two points each; every block moves the loss."""
+    params, loss = MODELS[model]()
+    labels, count = CASES[model]
+    sampler = zojax.blocks(getattr(zojax, law)(), labels, order="cyclic")
+
+    @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+    def both(params, step):
+        directions, _ = sampler.draw((), jax.random.key(1), step, 2, params)
+        evaluate = functools.partial(zojax.evaluate, loss, params, directions, RADIUS)
+        return evaluate(), evaluate(materialize=True)
+
+    for step in range(count):
+        lazy, materialized = both(params, jnp.int32(step))
+        assert lazy.shape == (2, 2)
+        np.testing.assert_allclose(lazy, materialized, rtol=RTOL)
+        assert np.ptp(materialized) > 1e-3
+    with pytest.raises(ValueError, match=f"block {count}, but params have {count} blocks"):
+        zojax.blocks(zojax.gaussian(), labels, order=(count,)).init(params)
+
+
+@pytest.mark.parametrize("model", ["opt", "conv"])
+def test_slices_across_everything(model):
+    """Each leaf cut along its middle axis: what is scanned, contracted, gathered or convolved."""
+    params, loss = MODELS[model]()
+    sampler = zojax.blocks(zojax.rademacher(), by_axes, order="cyclic")
+
+    @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+    def both(params, step):
+        directions, _ = sampler.draw((), jax.random.key(1), step, 1, params)
+        evaluate = functools.partial(zojax.evaluate, loss, params, directions, RADIUS)
+        return evaluate(), evaluate(materialize=True)
+
+    for step in (0, 5, 10):
+        lazy, materialized = both(params, jnp.int32(step))
+        np.testing.assert_allclose(lazy, materialized, rtol=RTOL)
+        assert np.ptp(materialized) > 1e-4

@@ -1,0 +1,118 @@
+"""The recipes of the main job: every method is there, says what it costs, and fits its settings."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from experiments import compare
+from experiments._methods import METHODS, SAMPLERS
+from experiments.finetune import Settings, finetune
+from zojax import lora, methods, models
+
+ADAPTER = {"lora_a": jnp.ones((3, 2)), "lora_b": jnp.zeros((2, 4))}
+
+
+def distance(x):
+    return jnp.mean((x["lora_a"] @ x["lora_b"] - 1.0) ** 2)
+
+
+def test_every_method_of_the_library_can_be_chosen():
+    assert set(METHODS) == set(methods.__all__)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_recipe_says_how_many_losses_an_update_evaluates(name):
+    settings = Settings(method=name, sampler_rank=2)
+    tx = METHODS[name].make(settings, jax.random.key(0))
+
+    @jax.jit
+    def step():
+        return tx.update(None, tx.init(ADAPTER), ADAPTER, value_fn=distance)
+
+    updates, state = step()
+    spent = optax.tree.get(state, "num_evaluations")
+    assert spent == METHODS[name].evaluations(settings.num_queries)
+    assert any(np.any(leaf) for leaf in jax.tree.leaves(updates))
+
+
+def test_settings_that_are_left_out_are_the_method_s_own():
+    settings = Settings(method="zo_muon")
+    assert (settings.num_queries, settings.sampler, settings.sampler_rank) == (4, "factored", 64)
+    assert settings.adapter == "none"
+    assert settings.learning_rate == METHODS["zo_muon"].learning_rate
+    settings = Settings(method="ar1_zo", learning_rate=0.5)
+    assert (settings.adapter, settings.learning_rate) == ("lora", 0.5)
+    assert Settings(adapter="lora").learning_rate == METHODS["mezo"].lora_learning_rate
+
+
+def test_every_law_can_be_built():
+    for name, make in SAMPLERS.items():
+        sampler = make(Settings(sampler=name, sampler_rank=2))
+        directions, _ = sampler.draw(sampler.init(ADAPTER), jax.random.key(0), 0, 1, ADAPTER)
+        assert len(directions) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": "zo_muon", "sampler": "sphere"}, r"'sphere' does not go with .*'zo_muon'"),
+        ({"method": "mezo_bcd", "sampler": "factored"}, r"choose from gaussian, rademacher"),
+        ({"method": "ar1_zo", "adapter": "none"}, r"'ar1_zo' trains the atoms .*--adapter lora"),
+        ({"adapter": "dora"}, r"adapter 'dora' is unknown; choose from none, lora"),
+        ({"scale": 0.0}, r"scale must be above 0 and finite; got 0"),
+        ({"sampler_rank": 0}, r"sampler_rank must be at least 1; got 0"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Settings(**changes)
+
+
+@pytest.fixture(scope="module")
+def adapted(model_folder, task_folder, tmp_path_factory):
+    """A run of AR1-ZO on a LoRA adapter of the tiny model."""
+    settings = Settings(
+        model=str(model_folder),
+        task=str(task_folder),
+        method="ar1_zo",
+        rank=3,
+        scale=1.5,
+        learning_rate=0.1,
+        steps=4,
+        batch_size=4,
+        eval_every=4,
+        out=tmp_path_factory.mktemp("run"),
+    )
+    return finetune(settings)
+
+
+def test_an_adapter_is_exported_alone_and_merged(adapted, model_folder):
+    base = models.from_pretrained(model_folder)
+    ids = jnp.array([[1, 4, 5, 6, 9]])
+    loaded = lora.load_peft(base, adapted.out / "adapter")
+    assert nnx.state(loaded, nnx.LoRAParam).layers.self_attn.q_proj.lora_a.shape == (2, 8, 3)
+    merged = models.from_pretrained(adapted.out / "model")
+    np.testing.assert_allclose(merged(ids), loaded(ids), rtol=1e-5, atol=1e-6)
+    assert not np.allclose(merged(ids), base(ids), rtol=1e-6)
+    assert adapted.loss_evaluations == 8
+
+
+def test_the_comparison_runs_each_method_once_and_prints_a_row(
+    model_folder, task_folder, tmp_path, monkeypatch
+):
+    class Small(Settings):
+        def __init__(self, **changes):
+            paths = {"model": str(model_folder), "task": str(task_folder)}
+            super().__init__(**paths | {"batch_size": 4} | changes)
+
+    monkeypatch.setattr(compare, "Settings", Small)
+    comparison = compare.Comparison(methods=("mezo",), evaluations=4, out=tmp_path)
+    rows = compare.compare(comparison)
+    assert [(row["method"], row["updates"], row["loss_evaluations"]) for row in rows] == [
+        ("mezo", 2, 4)
+    ]
+    assert compare.compare(comparison) == rows  # from the folder of the first run
+    assert compare.table(rows).splitlines()[2].startswith("| mezo | 2 | 4 | ")

@@ -1,0 +1,91 @@
+"""From an adapted model to PEFT's files."""
+
+import json
+import os
+from pathlib import Path as FilePath
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+from safetensors.numpy import save_file
+
+from zojax.lora import _peft, _places
+from zojax.lora._layer import LoRALinear
+
+
+def save_peft(
+    model: nnx.Module, directory: str | os.PathLike, *, base_model: str | os.PathLike | None = None
+) -> None:
+    """Writes the adapter of a model as PEFT reads it: `PeftModel.from_pretrained(base, directory)`.
+
+    The weights of the model itself are not written. A and B keep their dtype; `lora_alpha` is
+    scale · rank, which PEFT divides by the rank again.
+
+    Args:
+      model: a model of `zojax.models` with adapters.
+      directory: a folder, made if missing; an adapter there is replaced.
+      base_model: the folder or the Hugging Face id of the model that was adapted; PEFT's automatic
+        classes load it from there.
+
+    Raises:
+      TypeError: if the model does not say what its layers are called in files.
+      ValueError: if it has no adapters.
+    """
+    layers = _places.adapted_layers(model)
+    names = {
+        path: _peft.module_names(model, path, layer.base_module.kernel.shape)
+        for path, layer in layers.items()
+    }
+    tensors: dict[str, np.ndarray] = {}
+    for path, layer in layers.items():
+        for factor, tensor in ((layer.lora_a, 0), (layer.lora_b, 1)):
+            matrices = _matrices(factor[...])
+            for module, matrix in zip(names[path], matrices, strict=True):
+                tensors[_peft.tensor_names(module)[tensor]] = np.ascontiguousarray(matrix.T)
+    folder = FilePath(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, folder / _peft.WEIGHTS, metadata={"format": "pt"})
+    config = _config(next(iter(layers.values())), base_model, _target_modules(model, names))
+    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    (folder / _peft.CONFIG).write_text(text, encoding="utf-8")
+
+
+def _matrices(factor: jax.Array) -> np.ndarray:
+    """(layers, rows, columns), also of a layer that is not stacked."""
+    return np.asarray(factor).reshape(-1, *factor.shape[-2:])
+
+
+def _config(
+    layer: LoRALinear, base_model: str | os.PathLike | None, targets: list[str]
+) -> dict[str, Any]:
+    rank = layer.lora_a.shape[-1]
+    alpha = layer.scale * rank
+    return {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": None if base_model is None else os.fspath(base_model),
+        "r": rank,
+        "lora_alpha": int(alpha) if alpha == int(alpha) else alpha,
+        "target_modules": targets,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "inference_mode": True,
+        "init_lora_weights": True,
+        "modules_to_save": None,
+        "use_dora": False,
+        "use_rslora": False,
+    }
+
+
+def _target_modules(model: nnx.Module, names: dict[_places.Path, list[str]]) -> list[str]:
+    """Last names where only adapted layers have them, else whole paths: PEFT compares ends."""
+    modules = {module for modules in names.values() for module in modules}
+    last = {module.rsplit(".", 1)[-1] for module in modules}
+    plain = {
+        path[-1]
+        for path, node in nnx.iter_modules(model)
+        if path and not isinstance(node, LoRALinear)
+    }
+    return sorted(modules if last & plain else last)

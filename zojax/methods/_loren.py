@@ -1,0 +1,151 @@
+"""LOREN: zeroth-order descent that learns, per matrix, one direction in which to step less.
+
+For every matrix of m rows and n columns among `params`, with a ∈ Rⁿ of its own:
+
+    U_k ~ N(0, 1), m by n,    D = √(ρ + ‖a‖²),    k = 1...K                                      (1)
+    Z_k = U_k - (U_k a) aᵀ / (D (D + √ρ)),    so each row is N(0, ρ (ρ I + a aᵀ)⁻¹)              (2)
+    f_k = f(x + ε z_k),    w_k = f_k - mean_j f_j                                                (3)
+    ĝ   = Σ_k w_k z_k / (ε (K - 1))                                                              (4)
+    S_k = √ρ (m a / D² - Z_kᵀ Z_k a / ρ)                                                         (5)
+    M   ← β M + ĝ,    x ← x - η (M + λ x)              (M = ĝ for leaves that are no matrix)     (6)
+    a   ← a - η_a τ Σ_k w_k S_k / (K - 1)                                                        (7)
+
+x is `params`, f is `value_fn`, shape (); ε is `radius`, K `num_queries`, ρ `rho`, β `momentum`, η
+`learning_rate`, λ `weight_decay`, η_a `curvature_learning_rate`, τ `temperature`. A leaf that is no
+matrix is one row, and a has its shape. S_k is √ρ times the score ∇_a log p(z_k), so (7) with τ = 1
+is stochastic descent of E f(x + ε z) in a: z turns away from where the loss curves upward. On a
+linear loss the mean of ĝ is ρ (ρ I + a aᵀ)⁻¹ ∇f for every K. Directions only become shorter by a.
+
+`structure="whole_tensor"` has one vector for all rows: 1ₘ ⊗ a for a in (1), (2) and (5), that is
+D = √(ρ + m ‖a‖²), every row of Z_k less by the same multiple of a, S_k from the sums over rows.
+
+The temperature: what (7) can learn is O(ε² curvature), and the noise of Σ w_k S_k is O(ε ‖∇f‖).
+τ = 1 is the plain gradient of the expected loss; it moves a slowly, but well above the rounding of
+float32. τ = ε² is the scale of the official code, where at its η_a the steps are lost in rounding
+for nearly all entries of a. τ = 1/ε² makes the signal as large as the curvature, and the noise
+‖∇f‖/ε: it asks for a much smaller η_a.
+
+Costs K loss evaluations a step, none of them at x. Stores M, as large as the matrices, float32, and
+a, n numbers a matrix. The noise is drawn four times a query (for U a, f, (5) and ĝ), three times if
+η_a or τ is 0.
+
+Reference: arXiv:2511.07971 (LOREN), AAAI 2026, and its official code, hseung88/loren.
+
+Departures:
+- Row blocks, the default, are the curvature I ⊗ (ρ I + a aᵀ) of the paper. The official code has
+  the whole tensor: it tiles a over the rows, and then takes one inner product.
+- The root in (2) is positive definite. The official one is I - (1 + √ρ/D) a aᵀ/‖a‖², whose
+  eigenvalue along a has the other sign: the same law of z, but it divides by ‖a‖, and does not tend
+  to the identity for a → 0.
+- a is the same for all queries of a step and for (4): it moves once, in the end. The official code
+  moves it after each query, and then draws the next direction again with another a than it was
+  measured with.
+- For leaves that are no matrix (7) is elementwise. The official code sums the score of a vector
+  over its entries, and subtracts that number from all of them.
+- The momentum decays and steps once a step; that of the official code once a query, by β^K a step.
+  Each ĝ weighs 1/(1 - β) in all either way. To forget as fast as the official code, take
+  momentum = β^K and η (1 - β^K)/(1 - β). Its exact form is not offered: M and x then need two
+  different weighted sums of the same K directions, at twice the cost of drawing them.
+- Weight decay is off by default, is decoupled, and leaves a alone. The official code always has
+  λ = 0.01, on a too and K times a step, as its argument arrives at another place.
+- a is float32 also where weights are narrower.
+- By default a lies along the axis before the last, the inputs of a Flax kernel (in, out) and of a
+  PyTorch weight; of embeddings (vocabulary, features) the official a lies along the features.
+- A loss that is not finite makes the whole update zero, weight decay included, and leaves a alone.
+"""
+
+from typing import Any
+
+import jax
+import optax
+from jax.typing import ArrayLike
+
+from zojax import _checks
+from zojax._typing import Key, Params
+from zojax.directions import Views, anisotropic, last_axis_rows
+from zojax.estimators import estimate_gradient, leave_one_out
+from zojax.transforms import in_float32, skip_nonfinite
+
+
+def loren(
+    learning_rate: optax.ScalarOrSchedule,
+    key: Key,
+    *,
+    radius: ArrayLike = 1e-3,
+    num_queries: int = 6,
+    rho: ArrayLike = 0.1,
+    curvature_learning_rate: ArrayLike = 1e-3,
+    temperature: ArrayLike = 1.0,
+    init_scale: ArrayLike = 1.0,
+    momentum: ArrayLike = 0.9,
+    structure: str = "row_blocks",
+    views: Views = last_axis_rows,
+    weight_decay: ArrayLike = 0.0,
+    weight_decay_mask: Any = None,
+    chunk_size: int = 1,
+) -> optax.GradientTransformationExtraArgs:
+    """LOREN; `update` needs `params` and `value_fn` (see `zojax.estimate_gradient`).
+
+    Args:
+      learning_rate: η, a number or a schedule; with momentum a tenth of what would do without.
+      key: a typed key; jax.random.key(seed, impl="threefry4x32") is the fastest for gaussian z.
+      radius: ε, above 0.
+      num_queries: K, at least 2.
+      rho: ρ, above 0.
+      curvature_learning_rate: η_a, at least 0.
+      temperature: τ, at least 0; see above.
+      init_scale: standard deviation of the first a, at least 0; with 0 it stays 0.
+      momentum: β, at least 0 and below 1.
+      structure: "row_blocks" (the paper) or "whole_tensor" (the official code).
+      views: (path, leaf) -> which axes are rows (m) and columns (n), None for no matrix; see
+        `zojax.MatrixView`. Under optax.inject_hyperparams name it in static_args.
+      weight_decay: λ, at least 0.
+      weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
+      chunk_size: directions evaluated side by side; see `zojax.evaluate`.
+
+    Raises:
+      TypeError: if the key is no typed key.
+      ValueError: if a number is out of range, for an unknown structure, or a view that does not
+        fit.
+
+    Examples:
+      >>> import jax, jax.numpy as jnp, optax, zojax
+      >>> value_fn = lambda x: jnp.sum((x["w"] - 1) ** 2) + jnp.sum(x["b"] ** 2)
+      >>> x = {"b": jnp.ones(3), "w": jnp.zeros((4, 3))}
+      >>> tx = zojax.loren(0.01, jax.random.key(0), rho=1.0)
+      >>> state = tx.init(x)
+      >>> @jax.jit
+      ... def step(x, state):
+      ...     updates, state = tx.update(None, state, x, value_fn=value_fn)
+      ...     return optax.apply_updates(x, updates), state
+      >>> for _ in range(300):
+      ...     x, state = step(x, state)
+      >>> bool(value_fn(x) < 0.15)
+      True
+    """
+    _checks.below_one(momentum=momentum)
+    _checks.not_negative(
+        curvature_learning_rate=curvature_learning_rate,
+        temperature=temperature,
+        weight_decay=weight_decay,
+    )
+    estimator = leave_one_out(radius, num_queries)
+    # The coefficients are those of (4), and ε times them those of (7).
+    rate = curvature_learning_rate * temperature * radius
+    sampler = anisotropic(rho, rate=rate, structure=structure, init_scale=init_scale, views=views)
+    links = [
+        estimate_gradient(key, sampler, estimator, chunk_size=chunk_size),
+        optax.masked(in_float32(optax.trace(momentum)), _matrices(views)),
+    ]
+    if not (isinstance(weight_decay, (int, float)) and weight_decay == 0):
+        links.append(optax.add_decayed_weights(weight_decay, weight_decay_mask))
+    return skip_nonfinite(optax.chain(*links, optax.scale_by_learning_rate(learning_rate)))
+
+
+def _matrices(views: Views) -> Any:
+    """Params -> for every leaf whether it is a matrix."""
+
+    def mask(params: Params) -> Params:
+        return jax.tree.map_with_path(lambda path, leaf: views(path, leaf) is not None, params)
+
+    return mask

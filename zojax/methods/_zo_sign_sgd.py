@@ -1,0 +1,81 @@
+"""ZO-signSGD: the sign of an average of forward differences.
+
+    z_k uniform on the sphere of radius √d,  k = 1...K                                           (1)
+    ĝ = (1/K) Σ_k [f(x + r z_k) - f(x)] / r · z_k                                                (2)
+    x ← x - η sign(ĝ)                                                                            (3)
+
+x is `params` with d entries, f is `value_fn`, shape (); r is `radius`, K is `num_queries`, η is
+`learning_rate`; sign(0) = 0. Every entry moves by η or not at all, whatever the scale of the loss,
+so η has to fall for the loss to settle.
+
+Costs K + 1 loss evaluations a step: forward differences with K = 10, as in the official code, share
+the loss at x. Stores K + 1 scalars, three counters and the key.
+
+Reference: Liu, Chen, Chen, Hong, "signSGD via zeroth-order oracle", ICLR 2019; ĝ as in Liu et al.,
+"A primer on zeroth-order optimization in signal processing and machine learning", IEEE Signal
+Processing Magazine 37(5), 2020, arXiv:2006.06224.
+
+Departures:
+- z is √d times a unit vector, so that E[z zᵀ] = I as for all samplers: the smoothing radius of the
+  paper is μ = √d r. (The size of ĝ has no say here.)
+- The paper lets η fall like 1/√t: pass such a schedule.
+- A loss that is not finite makes the whole update zero.
+
+The estimates are averaged before the sign is taken. Not this method: the sign of each query's
+estimate summed up (majority vote), and the sign of the scalar slope times z, which benchmarks for
+language models call ZO-SGD-Sign (the same only for K = 1 and `zojax.rademacher()`).
+"""
+
+import optax
+from jax.typing import ArrayLike
+
+from zojax._typing import Key
+from zojax.directions import Sampler, sphere
+from zojax.estimators import estimate_gradient, forward
+from zojax.transforms import skip_nonfinite
+
+
+def zo_sign_sgd(
+    learning_rate: optax.ScalarOrSchedule,
+    key: Key,
+    *,
+    radius: ArrayLike = 1e-3,
+    num_queries: int = 10,
+    sampler: Sampler = sphere(),
+    chunk_size: int = 1,
+) -> optax.GradientTransformationExtraArgs:
+    """ZO-signSGD; `update` needs `params` and `value_fn` (see `zojax.estimate_gradient`).
+
+    Args:
+      learning_rate: η, a number or a schedule.
+      key: a typed key, as jax.random.key makes.
+      radius: r, above 0.
+      num_queries: K, at least 1.
+      sampler: the law of z.
+      chunk_size: directions evaluated side by side; see `zojax.evaluate`.
+
+    Raises:
+      TypeError: if the key is no typed key.
+      ValueError: if a number is out of range.
+
+    Examples:
+      >>> import jax, jax.numpy as jnp, optax, zojax
+      >>> value_fn = lambda x: jnp.sum(x**2)
+      >>> x = jnp.array([1.0, 2.0])
+      >>> tx = zojax.zo_sign_sgd(0.03, jax.random.key(0))
+      >>> state = tx.init(x)
+      >>> @jax.jit
+      ... def step(x, state):
+      ...     updates, state = tx.update(None, state, x, value_fn=value_fn)
+      ...     return optax.apply_updates(x, updates), state
+      >>> for _ in range(100):
+      ...     x, state = step(x, state)
+      >>> bool(value_fn(x) < 1e-2)
+      True
+    """
+    chain = optax.chain(
+        estimate_gradient(key, sampler, forward(radius, num_queries), chunk_size=chunk_size),
+        optax.scale_by_sign(),
+        optax.scale_by_learning_rate(learning_rate),
+    )
+    return skip_nonfinite(chain)
