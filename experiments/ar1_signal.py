@@ -1,6 +1,6 @@
 """What does an adapter's scale do to the signal of one atom, and to training with noise?
 
-    python -m experiments.ar1_signal                    about 3 minutes on 2 cores
+    python -m experiments.ar1_signal                    a few minutes on 2 cores
 
 Signal. On a Flax model with adapters and a loss that is linear in its weights, `zojax.ar1_zo`
 measures slopes δ without noise and δ̂ with noise of size σ in every loss, of many directions at the

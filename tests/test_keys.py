@@ -19,7 +19,10 @@ GOLDEN = {
     "CORE": [[2261769245, 456218247], [3722307303, 3798479155], [1613212488, 3204425492]],
     "RIGHT": [[1990594561, 1180098861], [2823920340, 2473475736], [878708350, 2291608339]],
     "COORDINATE": [[3150294878, 3171697211], [2475659501, 1765379426], [3284033910, 3021614722]],
+    "CURVATURE": [[2035336745, 245635023], [2099402960, 1648356540], [824612722, 4148535985]],
+    "ORDER": [[4247424570, 4100351557], [914649297, 2177718100], [1290039840, 2481326261]],
 }
+GOLDEN_ORDER = [1005459691, 381266854]
 GOLDEN_BIAS = [-0.8456417918205261, 0.9786685109138489, -0.5689489245414734]
 GOLDEN_KERNEL = [-0.2836397588253021, 0.3120833933353424, -0.9095067381858826, 0.5557211637496948]
 GOLDEN_SIGNS = "+--+---+---+---++-+-+--+--+++--+--+--+--"
@@ -41,6 +44,8 @@ def test_golden_keys(key):
     refresh = _keys.refresh_key(key, jnp.int32(2))
     np.testing.assert_array_equal(jax.random.key_data(of_query), GOLDEN_QUERIES)
     np.testing.assert_array_equal(jax.random.key_data(refresh), GOLDEN_REFRESH)
+    order = _keys.order_key(key, jnp.int32(3))
+    np.testing.assert_array_equal(jax.random.key_data(order), GOLDEN_ORDER)
     assert {name: jax.random.key_data(keys).tolist() for name, keys in words.items()} == GOLDEN
 
 

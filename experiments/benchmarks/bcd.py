@@ -4,9 +4,10 @@
 
 For a decoder of 24 layers and a batch of 64 tokens, where a step of MeZO is mostly noise, it times,
 interleaved in one run, the steps of MeZO and MeZO-BCD (updates of donated params included) and two
-plain forwards, and counts, as the programs run, the random words that they draw. Words are those of
-the generator, 32 bits each: one for a gaussian, one for 32 packed signs; those of keys and of the
-order of blocks are left out.
+plain forwards, and counts, as the programs run, the random words that they draw in the first step
+(of MeZO-BCD the block of one layer, as in most steps). Words are those of the generator, 32 bits
+each: one for a gaussian, one for 32 packed signs; those of keys and of the order of blocks are left
+out.
 Expected: MeZO / MeZO-BCD at least 2.09, the figure of arXiv:2501.19099 (v1), for gaussian
 directions of the scanned form.
 """

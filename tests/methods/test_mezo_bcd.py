@@ -1,5 +1,6 @@
 """MeZO-BCD moves one block, at the cost of one block."""
 
+import dataclasses
 import functools
 
 import chex
@@ -283,6 +284,28 @@ def test_noise_is_drawn_for_the_active_block_alone():
     assert sum(drawn) == expected
     of_layer = 2 * layers // LAYERS
     assert sorted(drawn) == sorted([of_layer] * LAYERS + [2 * rest, looked_up + tables])
+
+
+def test_a_step_holds_no_update_of_the_size_of_params():
+    """By the compiler's account: beside the donated params, less than three layers of twelve."""
+    config = dataclasses.replace(
+        OPT_CONFIG, hidden_size=128, word_embed_proj_dim=128, ffn_dim=512, num_hidden_layers=12
+    )
+    graphdef, params = nnx.split(nnx.eval_shape(lambda: OPT(config, rngs=nnx.Rngs(0))), nnx.Param)
+    tx = zojax.mezo_bcd(1e-3, jax.random.key(0, impl="threefry4x32"), sampler=zojax.rademacher())
+
+    def step(params, state):
+        def loss(params):
+            return nnx.merge(graphdef, params)(jnp.zeros((1, 2), jnp.int32)).mean()
+
+        updates, state = tx.update(None, state, params, value_fn=loss)
+        return optax.apply_updates(params, updates), state
+
+    state = jax.eval_shape(tx.init, params)
+    memory = jax.jit(step, donate_argnums=(0, 1)).lower(params, state).compile().memory_analysis()
+    layer = sum(4 * leaf.size for leaf in jax.tree.leaves(params["layers"])) / 12
+    assert memory.alias_size_in_bytes >= 12 * layer
+    assert memory.temp_size_in_bytes < 3 * layer, memory.temp_size_in_bytes / layer
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,10 @@ What to know before using it:
   what was measured and a_i by noise alone, of variance (η δ)² an entry.
 - To first order in η a step changes ΔW on average by -η s² (a_i a_iᵀ G + G b_i b_iᵀ): a good η
   goes as 1/s². To change α/r into α and leave η as it is compares nothing.
-- Without noise in the loss atoms are no gain: the guaranteed decrease a step is ‖∇f‖²/(2 r L (D+2))
-  for atoms of D entries, ‖∇f‖²/(2 L (r D + 2)) for all r at once. What there is to gain comes from
-  noise; and in `experiments.ar1_signal` most of it comes from s: `zojax.mezo` on the whole adapter
-  at the same s is the baseline to beat.
+- Without noise in the loss atoms are no gain: for an L-smooth f the guaranteed decrease a step is
+  ‖∇f‖²/(2 r L (D + 2)) for atoms of D entries, ‖∇f‖²/(2 L (r D + 2)) for all r at once. With noise
+  most of the gain over α/r is that of s: in `experiments.ar1_signal` `zojax.mezo` on the whole
+  adapter at the same s does better than atoms. It is the baseline to beat.
 
 Costs 2 loss evaluations a step, in which noise is drawn for one atom: Σ_l (in_l + out_l) numbers
 whatever the rank; r steps visit every atom once. Stores two scalars, four counters and the key,
