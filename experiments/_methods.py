@@ -111,8 +111,8 @@ def _ar1_zo(settings: "Settings", key: jax.Array) -> optax.GradientTransformatio
 
 METHODS: dict[str, Recipe] = {
     "mezo": Recipe(_simple(zojax.mezo), _pairs, 1e-4, 1e-2),
-    "mezo_adam": Recipe(_simple(zojax.mezo_adam), _pairs, 1e-4, 1e-3),
-    "mezo_bcd": Recipe(_simple(zojax.mezo_bcd), _pairs, 3e-4, 3e-2, samplers=_DENSE),
+    "mezo_adam": Recipe(_simple(zojax.mezo_adam), _pairs, 1e-3, 1e-2),
+    "mezo_bcd": Recipe(_simple(zojax.mezo_bcd), _pairs, 1e-3, 3e-2, samplers=_DENSE),
     "zo_muon": Recipe(
         _zo_muon, _around_base, 1e-2, 1e-2, num_queries=4, samplers=("factored",), sampler_rank=64
     ),

@@ -1,5 +1,7 @@
 """Drawing the parts of factored directions, for all matrices at once."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -65,8 +67,20 @@ def begins(period: int | None, step: jax.Array) -> jax.Array:
 
 
 def _orthonormal(g: jax.Array) -> jax.Array:
-    """Columns with the uniform (Haar) law from a gaussian matrix, float32."""
-    q, r = jnp.linalg.qr(g)
-    # The diagonal of R is made positive: the signs that the factorization leaves are not uniform.
-    sign = jnp.where(jnp.diagonal(r, axis1=-2, axis2=-1) < 0, -1.0, 1.0)
-    return q * sign[..., None, :]
+    """Columns with the uniform (Haar) law from a gaussian matrix, float32.
+
+    The Q of the QR decomposition whose R has a positive diagonal (another choice of signs is not
+    uniform), by Gram-Schmidt, each column cleaned twice, which makes them orthogonal to rounding.
+    Not by jnp.linalg.qr: several such calls in one program can wait for each other forever on a CPU
+    of two cores (jax 0.10.2).
+    """
+    exact = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+
+    def add(column: jax.Array, q: jax.Array) -> jax.Array:
+        v = jax.lax.dynamic_index_in_dim(g, column, -1, keepdims=False)
+        for _ in range(2):
+            v = v - exact("...mr,...r->...m", q, exact("...mr,...m->...r", q, v))
+        v = v / jnp.linalg.norm(v, axis=-1, keepdims=True)
+        return jax.lax.dynamic_update_index_in_dim(q, v, column, -1)
+
+    return jax.lax.fori_loop(0, g.shape[-1], add, jnp.zeros_like(g))

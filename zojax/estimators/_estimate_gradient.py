@@ -157,7 +157,7 @@ def estimate_gradient(
             else _where(finite, estimator_state, state.estimator),
             inner=inner_state,
         )
-        return _zero_unless(finite, inner, updates), new_state
+        return updates, new_state
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
@@ -181,13 +181,6 @@ def _along(loss, params, directions, radii, chunk_size, has_aux) -> jax.Array:
 
 def _where(finite: jax.Array, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)
-
-
-def _zero_unless(finite: jax.Array, inner: Any, updates: optax.Updates) -> optax.Updates:
-    """Without inner links the updates of such a step are zero already."""
-    if inner is None:
-        return updates
-    return jax.tree.map(lambda u: jnp.where(finite, u, jnp.zeros_like(u)), updates)
 
 
 def _bind(value_fn: ValueFn, kwargs: dict[str, Any]) -> ValueFn:

@@ -65,5 +65,7 @@ def apply(
     x = space.combine(sampler_state, state.key, state.count, coefficients, directions, params)
     x, local = inner.update(x, entered, space.restrict(sampler_state, params))
     local = jax.tree.map(lambda new, old: jnp.where(finite, new, old), local, entered)
+    # Before it is lifted: XLA adds a slice lifted last in place, and reads nothing around it.
+    x = jax.tree.map(lambda u: jnp.where(finite, u, -jnp.zeros_like(u)), x)
     kept = space.leave(inner, state.inner, local, sampler_state, params)
     return space.lift(sampler_state, x, estimated, params), kept

@@ -63,7 +63,6 @@ from zojax import _checks
 from zojax._typing import Key
 from zojax.directions import Atoms, Sampler, atom_labels, blocks, flax_factors, gaussian
 from zojax.estimators import central, estimate_gradient
-from zojax.transforms import skip_nonfinite
 
 
 def ar1_zo(
@@ -121,5 +120,6 @@ def ar1_zo(
     """
     _checks.one_of(("cyclic", "random"), schedule=schedule)
     directions = blocks(sampler, atom_labels(atoms, layers=layers), order=schedule)
-    estimate = estimate_gradient(key, directions, central(radius), inner=inner)
-    return skip_nonfinite(optax.chain(estimate, optax.scale_by_learning_rate(learning_rate)))
+    links = [] if inner is None else [inner]
+    active = optax.chain(*links, optax.scale_by_learning_rate(learning_rate))
+    return estimate_gradient(key, directions, central(radius), inner=active)

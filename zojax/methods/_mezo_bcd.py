@@ -52,7 +52,6 @@ from zojax import _checks
 from zojax._typing import Key
 from zojax.directions import Labels, Sampler, blocks, gaussian, layer_blocks
 from zojax.estimators import central, estimate_gradient
-from zojax.transforms import skip_nonfinite
 
 
 def mezo_bcd(
@@ -114,4 +113,4 @@ def mezo_bcd(
         links.insert(0, optax.add_decayed_weights(weight_decay, weight_decay_mask))
     directions = blocks(sampler, labels, order=order, hold=hold)
     estimator = central(radius, num_queries)
-    return skip_nonfinite(estimate_gradient(key, directions, estimator, inner=optax.chain(*links)))
+    return estimate_gradient(key, directions, estimator, inner=optax.chain(*links))
