@@ -116,8 +116,8 @@ METHODS: dict[str, Recipe] = {
     "zo_muon": Recipe(
         _zo_muon, _around_base, 1e-2, 1e-2, num_queries=4, samplers=("factored",), sampler_rank=64
     ),
-    "loren": Recipe(_loren, _no_base, 3e-5, 3e-3, num_queries=6, samplers=("gaussian",)),
-    "r_adazo": Recipe(_simple(zojax.r_adazo), _one_sided, 1e-4, 1e-3, num_queries=10),
+    "loren": Recipe(_loren, _no_base, 1e-4, 3e-3, num_queries=6, samplers=("gaussian",)),
+    "r_adazo": Recipe(_simple(zojax.r_adazo), _one_sided, 3e-4, 3e-3, num_queries=10),
     # As on language models: the last 16 pairs, and plain momentum for the first 30 steps.
     "zoar": Recipe(
         _simple(
@@ -130,8 +130,8 @@ METHODS: dict[str, Recipe] = {
         1e-4,
         1e-3,
     ),
-    "ar1_zo": Recipe(_ar1_zo, _pairs, 1e-2, 1e-2, radius=1e-2, samplers=_DENSE, needs_adapter=True),
-    "zo_sgd": Recipe(_simple(zojax.zo_sgd), _one_sided, 1e-4, 1e-2, num_queries=10),
+    "ar1_zo": Recipe(_ar1_zo, _pairs, 5e-2, 5e-2, radius=1e-2, samplers=_DENSE, needs_adapter=True),
+    "zo_sgd": Recipe(_simple(zojax.zo_sgd), _one_sided, 1e-3, 1e-2, num_queries=10),
     "zo_sign_sgd": Recipe(_simple(zojax.zo_sign_sgd), _one_sided, 3e-5, 1e-3, num_queries=10),
     "zo_adamm": Recipe(_simple(zojax.zo_adamm), _one_sided, 3e-4, 3e-3, num_queries=10),
     "zo_rmsprop": Recipe(_simple(zojax.zo_rmsprop), _one_sided, 3e-5, 1e-3, num_queries=10),

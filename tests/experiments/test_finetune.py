@@ -129,5 +129,5 @@ def test_a_loss_that_is_not_finite_is_counted_and_shown(make_settings, capsys):
 def test_the_command_explains_itself():
     command = [sys.executable, "-m", "experiments.finetune", "--help"]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "--learning-rate FLOAT" in output
+    assert "--learning-rate" in output
     assert "the shipped model on the shipped reviews" in output
