@@ -124,7 +124,7 @@ def test_replaying_stores_scalars(key):
 
 
 def test_no_tree_like_params_is_alive_while_moments_are_replayed(key):
-    """Memory of a whole step with the update into donated params: these and some leaves of twelve."""
+    """Memory of a whole step with the update into donated params: these and some of 12 leaves."""
     x = {str(i): jnp.ones((192, 192)) for i in range(12)}
 
     def value(x, h):
