@@ -133,6 +133,6 @@ METHODS: dict[str, Recipe] = {
     "ar1_zo": Recipe(_ar1_zo, _pairs, 5e-2, 5e-2, radius=1e-2, samplers=_DENSE, needs_adapter=True),
     "zo_sgd": Recipe(_simple(zojax.zo_sgd), _one_sided, 1e-3, 1e-2, num_queries=10),
     "zo_sign_sgd": Recipe(_simple(zojax.zo_sign_sgd), _one_sided, 3e-4, 3e-3, num_queries=10),
-    "zo_adamm": Recipe(_simple(zojax.zo_adamm), _one_sided, 3e-3, 3e-2, num_queries=10),
+    "zo_adamm": Recipe(_simple(zojax.zo_adamm), _one_sided, 1e-3, 1e-2, num_queries=10),
     "zo_rmsprop": Recipe(_simple(zojax.zo_rmsprop), _one_sided, 3e-4, 3e-3, num_queries=10),
 }
