@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 Method = Callable[["Settings", jax.Array], optax.GradientTransformationExtraArgs]
 
 
+_LAWS = ("gaussian", "rademacher", "sphere", "coordinate", "factored")
+_DENSE = ("gaussian", "rademacher")
+_SPHERE = ("sphere", *(law for law in _LAWS if law != "sphere"))
+
+
 class Recipe(NamedTuple):
     """A method and its defaults.
 
@@ -40,7 +45,7 @@ class Recipe(NamedTuple):
     lora_learning_rate: float
     radius: float = 1e-3
     num_queries: int = 1
-    samplers: tuple[str, ...] = ("gaussian", "rademacher", "sphere", "coordinate", "factored")
+    samplers: tuple[str, ...] = _LAWS
     sampler_rank: int = 1
     needs_adapter: bool = False
 
@@ -52,7 +57,6 @@ SAMPLERS: dict[str, Callable[["Settings"], zojax.Sampler]] = {
     "coordinate": lambda settings: zojax.coordinate(),
     "factored": lambda settings: zojax.factored(settings.sampler_rank),
 }
-_DENSE = ("gaussian", "rademacher")
 
 
 def _pairs(num_queries: int) -> int:
@@ -131,8 +135,14 @@ METHODS: dict[str, Recipe] = {
         3e-3,
     ),
     "ar1_zo": Recipe(_ar1_zo, _pairs, 5e-2, 5e-2, radius=1e-2, samplers=_DENSE, needs_adapter=True),
-    "zo_sgd": Recipe(_simple(zojax.zo_sgd), _one_sided, 1e-3, 1e-2, num_queries=10),
-    "zo_sign_sgd": Recipe(_simple(zojax.zo_sign_sgd), _one_sided, 3e-4, 3e-3, num_queries=10),
-    "zo_adamm": Recipe(_simple(zojax.zo_adamm), _one_sided, 1e-3, 1e-2, num_queries=10),
+    "zo_sgd": Recipe(
+        _simple(zojax.zo_sgd), _one_sided, 1e-3, 1e-2, num_queries=10, samplers=_SPHERE
+    ),
+    "zo_sign_sgd": Recipe(
+        _simple(zojax.zo_sign_sgd), _one_sided, 3e-4, 3e-3, num_queries=10, samplers=_SPHERE
+    ),
+    "zo_adamm": Recipe(
+        _simple(zojax.zo_adamm), _one_sided, 1e-3, 1e-2, num_queries=10, samplers=_SPHERE
+    ),
     "zo_rmsprop": Recipe(_simple(zojax.zo_rmsprop), _one_sided, 3e-4, 3e-3, num_queries=10),
 }
