@@ -34,8 +34,10 @@ class Row(NamedTuple):
 
 KEPT = zojax.factored(1, left="haar", core="gaussian", right_period=3)
 CHUNKED = ("num_queries", "chunk_size")
-# Adaptive steps magnify the rounding of forward differences, which a small radius does already.
-SEVERAL = {"num_queries": 4, "radius": 0.25}
+# Differences divide the rounding of a loss by their radius: a wide one, at which central differences
+# of a quadratic stay exact, lets programs that round differently be compared.
+WIDE = {"radius": 0.25}
+SEVERAL = {"num_queries": 4, **WIDE}
 
 
 def zo_muon(learning_rate, key, num_queries, radius, rank, period, weight_decay):
@@ -69,6 +71,7 @@ METHODS = {
         {
             "inner": optax.chain(optax.trace(0.5), optax.add_decayed_weights(1e-3)),
             "atoms": last_axis,
+            **WIDE,
         },
         2,
         learning_rate=0.03,
@@ -81,7 +84,9 @@ METHODS = {
         learning_rate=0.01,
         static=(*CHUNKED, "views"),
     ),
-    "mezo": Row(methods.mezo, {"num_queries": 2, "sampler": KEPT, "weight_decay": 1e-3}, 4),
+    "mezo": Row(
+        methods.mezo, {"num_queries": 2, "sampler": KEPT, "weight_decay": 1e-3, **WIDE}, 4
+    ),
     "mezo_adam": Row(
         methods.mezo_adam,
         {**SEVERAL, "history": 150, "eps": 1e-3},
@@ -91,7 +96,7 @@ METHODS = {
     ),
     "mezo_bcd": Row(
         methods.mezo_bcd,
-        {"num_queries": 2, "labels": by_leaf_and_row, "hold": 2, "weight_decay": 1e-3},
+        {"num_queries": 2, "labels": by_leaf_and_row, "hold": 2, "weight_decay": 1e-3, **WIDE},
         4,
         learning_rate=0.06,
         static=("num_queries", "labels", "hold"),
