@@ -49,8 +49,11 @@ def run(tx, key, x, count=STEPS, value_fn=logistic):
     return x, curvature, noise
 
 
-@pytest.mark.parametrize("structure", ["row_blocks", "whole_tensor"])
-def test_five_steps_equal_the_loop_of_the_paper(structure, key, x64):
+@pytest.mark.parametrize(
+    ("structure", "per_query"),
+    [("row_blocks", False), ("whole_tensor", False), ("row_blocks", True)],
+)
+def test_five_steps_equal_the_loop_of_the_paper(structure, per_query, key, x64):
     """Fed the same noise; η_a τ is such that a moves by its own size. 1e-6: z and a are float32."""
     x = jax.tree.map(jnp.asarray, START)
     hyper = {
@@ -59,6 +62,7 @@ def test_five_steps_equal_the_loop_of_the_paper(structure, key, x64):
         "curvature_learning_rate": 0.05,
         "temperature": 1500.0,
         "momentum": 0.7,
+        "momentum_per_query": per_query,
         "structure": structure,
         "weight_decay": 0.2,
     }
@@ -93,6 +97,42 @@ def test_five_steps_equal_the_loop_of_the_paper(structure, key, x64):
         np.testing.assert_allclose(got[name].T, expected[name], rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(curvature[name][-1], learned[name], rtol=1e-5, atol=1e-5)
         assert np.abs(learned[name] - first[name]).max() > 0.1
+
+
+def test_momentum_per_query_is_the_sums_that_its_loop_comes_to(key):
+    """M ← β^K M + Σ_k β^(K-k) g_k, and x moves by (Σ_k β^k) M + Σ_k (1 - β^(K-k+1))/(1 - β) g_k."""
+    x = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), START)
+    beta = 0.6
+    tx = zojax.loren(
+        1.0, key, num_queries=QUERIES, radius=0.5, momentum=beta, momentum_per_query=True
+    )
+    sampler = zojax.anisotropic(0.1, rate=0.0, views=zojax.last_axis_rows)
+
+    @jax.jit
+    def steps():
+        state, rows = tx.init(x), []
+        for step in range(2):
+            curvature = optax.tree.get(state, "curvature")
+            before = optax.tree.get(state, "trace")
+            memory = sampler.init(x)._replace(curvature=curvature)
+            z = sampler.draw(memory, key, jnp.int32(step), QUERIES, x)[0]
+            updates, state = tx.update(None, state, x, value_fn=logistic)
+            c = optax.tree.get(state, "coefficients")
+            terms = jax.vmap(lambda d: zojax.materialize(d, x))(z)
+            terms = jax.tree.map(lambda leaf: jnp.einsum("k,k...->k...", c, leaf), terms)
+            rows.append((updates, before, optax.tree.get(state, "trace"), terms))
+        return rows
+
+    k = np.arange(1, QUERIES + 1)
+    for updates, before, after, terms in steps():
+        for name in ("first", "second"):
+            remembered = np.einsum("k,kij->ij", beta ** (QUERIES - k), terms[name])
+            moved = np.einsum("k,kij->ij", (1 - beta ** (QUERIES - k + 1)) / (1 - beta), terms[name])
+            expected = beta**QUERIES * before[name] + remembered
+            np.testing.assert_allclose(after[name], expected, rtol=1e-5, atol=1e-6)
+            expected = -(beta**k).sum() * before[name] - moved
+            np.testing.assert_allclose(updates[name], expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(updates["b"], -terms["b"].sum(0), rtol=1e-5, atol=1e-6)
 
 
 def test_without_curvature_it_is_leave_one_out_with_a_heavy_ball(key):

@@ -16,6 +16,7 @@ def loren(
     temperature,
     momentum,
     structure,
+    momentum_per_query=False,
     weight_decay=0.0,
     decayed=(),
 ):
@@ -33,6 +34,7 @@ def loren(
       temperature: τ.
       momentum: β, of the matrices.
       structure: "row_blocks" or "whole_tensor".
+      momentum_per_query: whether the momentum moves with every query, as in the official code.
       weight_decay: λ.
       decayed: names of the arrays that decay.
     """
@@ -57,13 +59,16 @@ def loren(
             estimate = np.zeros_like(x[name])
             score = np.zeros_like(tiled)
             for w, z in zip(weights, moved, strict=True):
-                estimate += w / (radius * (count - 1)) * z[name]
+                term = w / (radius * (count - 1)) * z[name]
+                if name in buffers and momentum_per_query:
+                    term = buffers[name] = momentum * buffers[name] + term
+                estimate += term
                 blocks = z[name].reshape(-1, len(tiled))
                 gradient = len(blocks) * np.linalg.solve(hessians[name], tiled)
                 for row in blocks:
                     gradient = gradient - (tiled @ row) * row / rho
                 score += w / (count - 1) * np.sqrt(rho) * gradient
-            if name in buffers:
+            if name in buffers and not momentum_per_query:
                 estimate = buffers[name] = momentum * buffers[name] + estimate
             if name in decayed:
                 estimate = estimate + weight_decay * x[name]

@@ -10,7 +10,7 @@ import optax
 from zojax import _checks, _keys
 from zojax._typing import Key, Params, ValueFn
 from zojax.directions import Sampler, combine
-from zojax.estimators import _inner, _window
+from zojax.estimators import _inner, _per_query, _window
 from zojax.estimators._estimator import Estimator, Probe
 from zojax.evaluation import evaluate
 
@@ -29,7 +29,7 @@ class EstimateGradientState(NamedTuple):
       num_nonfinite: steps so far whose losses gave no finite estimate, shape (), int32.
       sampler: state of the sampler.
       estimator: state of the estimator.
-      inner: state of the inner links, () without any.
+      inner: state of `inner` or `per_query`, () without any.
     """
 
     key: Key
@@ -49,6 +49,7 @@ def estimate_gradient(
     estimator: Estimator,
     *,
     inner: optax.GradientTransformation | None = None,
+    per_query: optax.GradientTransformation | None = None,
     chunk_size: int = 1,
     has_aux: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
@@ -71,11 +72,16 @@ def estimate_gradient(
     with a basis, the active slices of blocks), before it is lifted to the space of params: what it
     stores has the size of the coordinates, and it never touches what is outside them.
 
+    `per_query` sees c_1 z_1...c_K z_K one after another in the place of their sum, and what it
+    returns is added up: the K small steps of codes that update the params query by query, from
+    losses that were all measured before the first of them.
+
     Args:
       key: a typed key, as jax.random.key makes; its generator draws the directions.
       sampler: where to look, e.g. `zojax.gaussian()`.
       estimator: what to make of the losses, e.g. `zojax.central(radius=1e-3)`.
       inner: optax links for the estimate in the sampler's coordinates.
+      per_query: optax links for the estimate of each query.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
       has_aux: whether `value_fn` returns `(value, aux)`; aux is dropped here (`zojax.evaluate`
         returns it).
@@ -89,12 +95,13 @@ def estimate_gradient(
         `value_fn` needs an argument that was not passed.
       ValueError: for a key of the generator unsafe_rbg, or a missing `params` or `value_fn`; if
         the sampler has no coordinates for `inner`, or cannot draw again what the estimator's
-        history needs.
+        history needs; if `per_query` meets `inner` or a history.
     """
     _keys.check(key)
     _checks.at_least(1, chunk_size=chunk_size)
     _window.check(sampler, estimator)
     _inner.check(sampler, estimator, inner)
+    _per_query.check(per_query, estimator, inner)
 
     def init_fn(params: Params) -> EstimateGradientState:
         _check_params(params)
@@ -107,7 +114,7 @@ def estimate_gradient(
             num_nonfinite=jnp.zeros((), jnp.int32),
             sampler=sampler.init(params),
             estimator=estimator.init(),
-            inner=_inner.init(sampler, inner, params),
+            inner=per_query.init(params) if per_query else _inner.init(sampler, inner, params),
         )
 
     def update_fn(
@@ -138,11 +145,16 @@ def estimate_gradient(
         finite = jnp.all(jnp.isfinite(estimate.coefficients))
         coefficients = jnp.where(finite, estimate.coefficients, 0.0)
         now = coefficients[0] if estimator.history else coefficients
-        window = _window.directions(sampler, estimator, directions, state, params)
-        estimated = combine(coefficients.reshape(-1), window, params)
-        updates, inner_state = _inner.apply(
-            sampler, inner, state, sampler_state, now, directions, estimated, params, finite
-        )
+        if per_query:
+            updates, inner_state = _per_query.apply(
+                per_query, state.inner, now, directions, params, finite
+            )
+        else:
+            window = _window.directions(sampler, estimator, directions, state, params)
+            estimated = combine(coefficients.reshape(-1), window, params)
+            updates, inner_state = _inner.apply(
+                sampler, inner, state, sampler_state, now, directions, estimated, params, finite
+            )
         new_state = EstimateGradientState(
             key=state.key,
             count=optax.safe_increment(state.count),

@@ -42,10 +42,9 @@ Departures:
   measured with.
 - For leaves that are no matrix (7) is elementwise. The official code sums the score of a vector
   over its entries, and subtracts that number from all of them.
-- The momentum decays and steps once a step; that of the official code once a query, by β^K a step.
-  Each ĝ weighs 1/(1 - β) in all either way. To forget as fast as the official code, take
-  momentum = β^K and η (1 - β^K)/(1 - β). Its exact form is not offered: M and x then need two
-  different weighted sums of the same K directions, at twice the cost of drawing them.
+- The momentum decays and steps once a step. That of the official code does both once a query:
+  `momentum_per_query` has g_k = w_k z_k / (ε (K - 1)) for ĝ in (6), k = 1...K in turn, the decay
+  λ x once behind all. Each g_k weighs 1/(1 - β) in all either way; it is forgotten by β^K a step.
 - Weight decay is off by default, is decoupled, and leaves a alone. The official code always has
   λ = 0.01, on a too and K times a step, as its argument arrives at another place.
 - a is float32 also where weights are narrower.
@@ -78,6 +77,7 @@ def loren(
     temperature: ArrayLike = 1.0,
     init_scale: ArrayLike = 1.0,
     momentum: ArrayLike = 0.9,
+    momentum_per_query: bool = False,
     structure: str = "row_blocks",
     views: Views = last_axis_rows,
     weight_decay: ArrayLike = 0.0,
@@ -96,6 +96,8 @@ def loren(
       temperature: τ, at least 0; see above.
       init_scale: standard deviation of the first a, at least 0; with 0 it stays 0.
       momentum: β, at least 0 and below 1.
+      momentum_per_query: whether it decays and steps at every query (the official code); one more
+        float32 tree is alive while the update is formed.
       structure: "row_blocks" (the paper) or "whole_tensor" (the official code).
       views: (path, leaf) -> which axes are rows (m) and columns (n), None for no matrix; see
         `zojax.MatrixView`. Under optax.inject_hyperparams name it in static_args.
@@ -133,10 +135,18 @@ def loren(
     # The coefficients are those of (4), and ε times them those of (7).
     rate = curvature_learning_rate * temperature * radius
     sampler = anisotropic(rho, rate=rate, structure=structure, init_scale=init_scale, views=views)
+    heavy_ball = optax.masked(in_float32(optax.trace(momentum)), _matrices(views))
     links = [
-        estimate_gradient(key, sampler, estimator, chunk_size=chunk_size),
-        optax.masked(in_float32(optax.trace(momentum)), _matrices(views)),
+        estimate_gradient(
+            key,
+            sampler,
+            estimator,
+            per_query=heavy_ball if momentum_per_query else None,
+            chunk_size=chunk_size,
+        )
     ]
+    if not momentum_per_query:
+        links.append(heavy_ball)
     if not (isinstance(weight_decay, (int, float)) and weight_decay == 0):
         links.append(optax.add_decayed_weights(weight_decay, weight_decay_mask))
     return skip_nonfinite(optax.chain(*links, optax.scale_by_learning_rate(learning_rate)))
