@@ -34,8 +34,8 @@ class Row(NamedTuple):
 
 KEPT = zojax.factored(1, left="haar", core="gaussian", right_period=3)
 CHUNKED = ("num_queries", "chunk_size")
-# Differences divide the rounding of a loss by their radius: a wide one, at which central differences
-# of a quadratic stay exact, lets programs that round differently be compared.
+# Differences divide the rounding of a loss by their radius. At a wide one, where central differences
+# of a quadratic stay exact, programs that round differently can be compared.
 WIDE = {"radius": 0.25}
 SEVERAL = {"num_queries": 4, **WIDE}
 
@@ -84,9 +84,7 @@ METHODS = {
         learning_rate=0.01,
         static=(*CHUNKED, "views"),
     ),
-    "mezo": Row(
-        methods.mezo, {"num_queries": 2, "sampler": KEPT, "weight_decay": 1e-3, **WIDE}, 4
-    ),
+    "mezo": Row(methods.mezo, {"num_queries": 2, "sampler": KEPT, "weight_decay": 1e-3, **WIDE}, 4),
     "mezo_adam": Row(
         methods.mezo_adam,
         {**SEVERAL, "history": 150, "eps": 1e-3},

@@ -118,19 +118,18 @@ def test_momentum_per_query_is_the_sums_that_its_loop_comes_to(key):
             z = sampler.draw(memory, key, jnp.int32(step), QUERIES, x)[0]
             updates, state = tx.update(None, state, x, value_fn=logistic)
             c = optax.tree.get(state, "coefficients")
-            terms = jax.vmap(lambda d: zojax.materialize(d, x))(z)
-            terms = jax.tree.map(lambda leaf: jnp.einsum("k,k...->k...", c, leaf), terms)
+            terms = jax.vmap(lambda c, d: optax.tree.scale(c, zojax.materialize(d, x)))(c, z)
             rows.append((updates, before, optax.tree.get(state, "trace"), terms))
         return rows
 
-    k = np.arange(1, QUERIES + 1)
+    left = QUERIES + 1 - np.arange(1, QUERIES + 1)  # steps that a query's estimate still takes
     for updates, before, after, terms in steps():
         for name in ("first", "second"):
-            remembered = np.einsum("k,kij->ij", beta ** (QUERIES - k), terms[name])
-            moved = np.einsum("k,kij->ij", (1 - beta ** (QUERIES - k + 1)) / (1 - beta), terms[name])
+            remembered = np.einsum("k,kij->ij", beta ** (left - 1), terms[name])
+            moved = np.einsum("k,kij->ij", (1 - beta**left) / (1 - beta), terms[name])
             expected = beta**QUERIES * before[name] + remembered
             np.testing.assert_allclose(after[name], expected, rtol=1e-5, atol=1e-6)
-            expected = -(beta**k).sum() * before[name] - moved
+            expected = -(beta**left).sum() * before[name] - moved
             np.testing.assert_allclose(updates[name], expected, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(updates["b"], -terms["b"].sum(0), rtol=1e-5, atol=1e-6)
 
