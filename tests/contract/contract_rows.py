@@ -34,8 +34,8 @@ class Row(NamedTuple):
 
 KEPT = zojax.factored(1, left="haar", core="gaussian", right_period=3)
 CHUNKED = ("num_queries", "chunk_size")
-# Differences divide the rounding of a loss by their radius. At a wide one, where those of a quadratic
-# stay exact, programs that round differently can be compared.
+# Differences divide the rounding of a loss by their radius. At a wide one, where quadratics
+# have exact ones, programs that round differently can be compared.
 WIDE = {"radius": 0.25}
 SEVERAL = {"num_queries": 4, **WIDE}
 
