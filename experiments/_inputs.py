@@ -47,6 +47,33 @@ def model_source(model: str) -> str:
     return str(shipped) if shipped.is_dir() else model
 
 
+def checked_length(max_length: int | None, model: nnx.Module, *, taken: int = 0) -> int:
+    """Returns how long sequences may be: what is given, or what the model can, at most 2048.
+
+    Args:
+      max_length: what is given, None for nothing.
+      model: whose config says how many positions it has.
+      taken: positions that an adapter takes.
+
+    Raises:
+      ValueError: if the model has fewer positions.
+    """
+    positions = model.config.max_position_embeddings - taken
+    length = min(positions, 2048) if max_length is None else max_length
+    if not 3 <= length <= positions:
+        raise ValueError(
+            f"max_length must lie between 3 and {positions}, the positions of the model"
+            + (f" that the adapter leaves ({taken} are its own)" if taken else "")
+            + f"; got {length}"
+        )
+    return length
+
+
+def shipped_models() -> list[Path]:
+    """The folders of the models that need no download."""
+    return sorted(path.parent for path in _ASSETS.glob("*/config.json"))
+
+
 def _load_tokenizer(source: str) -> "PreTrainedTokenizerBase":
     # Without this, transformers says at import that there is no PyTorch. We need none.
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")

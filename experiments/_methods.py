@@ -12,6 +12,7 @@ import jax
 import optax
 
 import zojax
+from experiments import _first_order
 
 if TYPE_CHECKING:
     from experiments._settings import Settings
@@ -31,23 +32,29 @@ class Recipe(NamedTuple):
       make: builds it from settings in which nothing is None, and a key.
       evaluations: loss evaluations an update, given its directions.
       learning_rate: for all weights.
-      lora_learning_rate: for an adapter.
+      adapter_learning_rate: for an adapter.
       radius: for all weights.
       num_queries: directions an update.
-      samplers: the laws that it can be given; the first is its own.
+      samplers: the laws that it can be given; the first is its own. Empty for a method that takes
+        gradients: it has neither directions nor a radius.
       sampler_rank: the rank of its own factored directions.
-      needs_adapter: whether it only trains adapters.
+      needs_lora: whether it only trains LoRA adapters.
     """
 
     make: Method
-    evaluations: Callable[[int], int]
+    evaluations: Callable[[int | None], int]
     learning_rate: float
-    lora_learning_rate: float
+    adapter_learning_rate: float
     radius: float = 1e-3
     num_queries: int = 1
     samplers: tuple[str, ...] = _LAWS
     sampler_rank: int = 1
-    needs_adapter: bool = False
+    needs_lora: bool = False
+
+    @property
+    def takes_gradients(self) -> bool:
+        """Whether an update is made of a gradient, not of losses alone."""
+        return not self.samplers
 
 
 SAMPLERS: dict[str, Callable[["Settings"], zojax.Sampler]] = {
@@ -113,6 +120,11 @@ def _ar1_zo(settings: "Settings", key: jax.Array) -> optax.GradientTransformatio
     return zojax.ar1_zo(settings.learning_rate, key, radius=settings.radius, sampler=sampler)
 
 
+def _adamw(settings: "Settings", key: jax.Array) -> optax.GradientTransformationExtraArgs:
+    del key
+    return _first_order.adamw(settings.learning_rate)
+
+
 METHODS: dict[str, Recipe] = {
     "mezo": Recipe(_simple(zojax.mezo), _pairs, 1e-4, 1e-2),
     "mezo_adam": Recipe(_simple(zojax.mezo_adam), _pairs, 1e-3, 1e-2),
@@ -134,7 +146,7 @@ METHODS: dict[str, Recipe] = {
         3e-4,
         3e-3,
     ),
-    "ar1_zo": Recipe(_ar1_zo, _pairs, 5e-2, 5e-2, radius=1e-2, samplers=_DENSE, needs_adapter=True),
+    "ar1_zo": Recipe(_ar1_zo, _pairs, 5e-2, 5e-2, radius=1e-2, samplers=_DENSE, needs_lora=True),
     "zo_sgd": Recipe(
         _simple(zojax.zo_sgd), _one_sided, 1e-3, 1e-2, num_queries=10, samplers=_SPHERE
     ),
@@ -145,4 +157,5 @@ METHODS: dict[str, Recipe] = {
         _simple(zojax.zo_adamm), _one_sided, 1e-3, 1e-2, num_queries=10, samplers=_SPHERE
     ),
     "zo_rmsprop": Recipe(_simple(zojax.zo_rmsprop), _one_sided, 3e-4, 3e-3, num_queries=10),
+    "adamw": Recipe(_adamw, lambda _: _first_order.GRADIENT_COST, 1e-3, 3e-3, samplers=()),
 }

@@ -1,9 +1,10 @@
 """What the parts of a run share: its data, its programs, its folder."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import grain
 import jax
 import numpy as np
 from rich.console import Console
@@ -37,12 +38,28 @@ class Run:
     metrics: training.MetricsWriter
     console: Console
 
-    def batch(self, step: int) -> dict[str, np.ndarray]:
-        """The batch of a step, the same one whenever it is asked for."""
-        split, size = self.splits["train"], self.settings.batch_size
-        return split.batch(
-            training.batch_indices(self.settings.seed, step, size, len(split.labels))
+    @property
+    def batches(self) -> grain.MapDataset:
+        """This process's part of the batch of every step, the same one whenever it is asked for."""
+        split, settings = self.splits["train"], self.settings
+        order = training.batches(
+            len(split.labels),
+            settings.batch_size,
+            settings.seed,
+            shard_index=jax.process_index(),
+            shard_count=jax.process_count(),
         )
+        return order.map(split.batch)
+
+    def batches_from(self, step: int) -> Iterator[dict[str, np.ndarray]]:
+        """The batches of a step and all after it, the next ones made in a thread meanwhile."""
+        ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
+        return iter(self.batches[step : self.settings.steps].to_iter_dataset(ahead))
+
+    @property
+    def metric(self) -> str:
+        """What the score of the task is called."""
+        return self.task.metric.__name__
 
     def evaluate(self, params: Any, split: str, *, step: int, spent: int) -> tasks.Evaluation:
         """Evaluates on a split and records it under the step and the loss evaluations spent."""
@@ -71,7 +88,7 @@ class Run:
             return step, params, state
         self.evaluate(params, "validation", step=0, spent=0)
         before = self.evaluate(params, "test", step=0, spent=0)
-        self.console.print(f"test accuracy before: {before.score:.1%}", highlight=False)
+        self.console.print(f"test {self.metric} before: {before.score:.1%}", highlight=False)
         return 0, params, state
 
     def best(self, params: Any) -> tuple[int, Any]:

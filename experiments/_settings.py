@@ -4,12 +4,14 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
+from experiments._adapters import ADAPTERS
 from experiments._methods import METHODS, SAMPLERS
+from experiments._objectives import OBJECTIVES
 
 # float16 is left out: attention in float16 does not run on CPU, and bfloat16 does everywhere.
 DTYPES = ("float32", "bfloat16")
-# Of an adapter, as in MeZO's runs on OPT.
-_LORA_RADIUS = 1e-2
+# What only a method without gradients has.
+_OF_DIRECTIONS = ("radius", "num_queries", "sampler", "sampler_rank")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,16 +26,20 @@ class Settings:
     """Text with {fields} of the data, ending in {option}; None: the task's own."""
     options: tuple[str, ...] | None = None
     """Words to choose from, in the order of the labels; None: the task's own."""
+    objective: Literal[tuple(OBJECTIVES)] = "loss"
+    """What is minimized: the task's loss, or, without gradients, 1 - its accuracy."""
     method: Literal[tuple(METHODS)] = "mezo"
-    """How an update is made."""
-    adapter: Literal["none", "lora"] | None = None
-    """What is trained: all weights, or a LoRA adapter; None: what the method needs."""
+    """How an update is made; adamw takes gradients, for comparison."""
+    adapter: Literal[tuple(ADAPTERS)] | None = None
+    """What is trained: all weights, LoRA, or a prefix; None: what the method needs."""
     rank: int = 8
-    """Rank of the adapter."""
+    """Rank of LoRA."""
     scale: float = 2.0
-    """What the product of the adapter's factors is multiplied with (LoRA's alpha / rank)."""
-    targets: tuple[str, ...] = ("q_proj", "v_proj")
-    """Layers that get an adapter, by the ends of their paths."""
+    """What the product of LoRA's factors is multiplied with (its alpha / rank)."""
+    targets: tuple[str, ...] | None = None
+    """Layers that get LoRA, by the ends of their paths; None: those of queries and values."""
+    prefix_length: int = 5
+    """Positions of a prefix."""
     steps: int = 600
     """Updates."""
     batch_size: int = 16
@@ -66,49 +72,74 @@ class Settings:
         for name, kind in (("model", str), ("task", str), ("out", Path)):
             self._set(name, kind(getattr(self, name)))
         self._check_names()
+        self._check_together()
         self._fill()
-        for name in ("steps", "batch_size", "num_queries", "rank", "sampler_rank", "eval_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
-        for name in ("learning_rate", "radius", "scale"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must be above 0 and finite; got {getattr(self, name)}")
-        if self.seed < 0:
-            raise ValueError(f"seed must be at least 0; got {self.seed}")
+        self._check_numbers()
 
     def _check_names(self):
-        known = {"method": METHODS, "dtype": DTYPES, "adapter": (None, "none", "lora")}
-        known["sampler"] = (None, *SAMPLERS)
+        known = {"method": METHODS, "dtype": DTYPES, "objective": OBJECTIVES}
+        known |= {"adapter": (None, *ADAPTERS), "sampler": (None, *SAMPLERS)}
         for name, choices in known.items():
             if getattr(self, name) not in choices:
                 raise ValueError(
                     f"{name} {getattr(self, name)!r} is unknown; choose from "
                     f"{', '.join(choice for choice in choices if choice)}"
                 )
+
+    def _check_together(self):
         recipe = METHODS[self.method]
+        if recipe.takes_gradients:
+            self._check_gradients()
         if self.sampler not in (None, *recipe.samplers):
             raise ValueError(
                 f"sampler {self.sampler!r} does not go with method {self.method!r}; leave it out, "
                 f"or choose from {', '.join(recipe.samplers)}"
             )
-        if self.adapter == "none" and recipe.needs_adapter:
+        if self.adapter not in (None, "lora") and recipe.needs_lora:
             raise ValueError(
                 f"method {self.method!r} trains the atoms of an adapter; use --adapter lora"
             )
+
+    def _check_gradients(self):
+        for name in _OF_DIRECTIONS:
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"{name} does not go with method {self.method!r}, which takes gradients; "
+                    "leave it out"
+                )
+        if self.objective != "loss":
+            raise ValueError(
+                f"objective {self.objective!r} has no gradient, and method {self.method!r} takes "
+                "one; choose another method"
+            )
+
+    def _check_numbers(self):
+        counts = ("steps", "batch_size", "eval_every", "rank", "prefix_length")
+        for name in (*counts, "num_queries", "sampler_rank"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1; got {value}")
+        for name in ("learning_rate", "radius", "scale"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise ValueError(f"{name} must be above 0 and finite; got {value}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0; got {self.seed}")
 
     def _fill(self):
         """What was left to the method."""
         recipe = METHODS[self.method]
         if self.adapter is None:
-            self._set("adapter", "lora" if recipe.needs_adapter else "none")
-        lora = self.adapter == "lora"
-        own = {
-            "learning_rate": recipe.lora_learning_rate if lora else recipe.learning_rate,
-            "radius": _LORA_RADIUS if lora else recipe.radius,
-            "num_queries": recipe.num_queries,
-            "sampler": recipe.samplers[0],
-            "sampler_rank": recipe.sampler_rank,
-        }
+            self._set("adapter", "lora" if recipe.needs_lora else "none")
+        of_all = self.adapter == "none"
+        own = {"learning_rate": recipe.learning_rate if of_all else recipe.adapter_learning_rate}
+        if not recipe.takes_gradients:
+            own |= {
+                "radius": ADAPTERS[self.adapter].radius or recipe.radius,
+                "num_queries": recipe.num_queries,
+                "sampler": recipe.samplers[0],
+                "sampler_rank": recipe.sampler_rank,
+            }
         for name, value in own.items():
             if getattr(self, name) is None:
                 self._set(name, value)

@@ -7,7 +7,7 @@ the fine-tuned model in the Hugging Face layout, metrics, a plot and checkpoints
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import optax
@@ -16,14 +16,17 @@ from flax import nnx
 from rich.console import Console
 
 from experiments import tasks
+from experiments._adapters import ADAPTERS
 from experiments._costs import measure_costs
-from experiments._inputs import load_model, model_source, open_run
+from experiments._inputs import checked_length, load_model, model_source, open_run
+from experiments._listing import print_models, print_tasks, print_methods
 from experiments._methods import METHODS
+from experiments._objectives import OBJECTIVES
 from experiments._progress import ProgressView, Window
 from experiments._report import Result, describe, report
 from experiments._run import Run
 from experiments._settings import Settings
-from zojax import lora, training
+from zojax import training
 
 LOG_EVERY = 10
 # Where the key of a new adapter branches off that of the directions, beyond any step.
@@ -70,30 +73,21 @@ def prepare(settings: Settings) -> Job:
             f"{len(examples['train'])} examples; choose a smaller one"
         )
     model, tokenizer = load_model(settings.model, settings.dtype)
-    positions = model.config.max_position_embeddings
-    max_length = min(positions, 2048) if settings.max_length is None else settings.max_length
-    if not 3 <= max_length <= positions:
-        raise ValueError(
-            f"max_length must lie between 3 and {positions}, the positions of the model; "
-            f"got {max_length}"
-        )
+    max_length = checked_length(settings.max_length, model)
     splits = tasks.encode_splits(tokenizer, examples, max_length=max_length)
-    trained = nnx.Param
-    if settings.adapter == "lora":
-        key = jax.random.fold_in(_key(settings), _ADAPTER)
-        shape = {"rank": settings.rank, "scale": settings.scale}
-        model = lora.adapt(model, settings.targets, key=key, **shape)
-        trained = nnx.LoRAParam
+    adapter = ADAPTERS[settings.adapter]
+    model = adapter.adapt(model, settings, jax.random.fold_in(_key(settings), _ADAPTER))
     open_run(settings.out, dataclasses.asdict(settings), resume=settings.resume)
-    return Job(*nnx.split(model, trained, ...), tokenizer, task, splits)
+    return Job(*nnx.split(model, adapter.trained, ...), tokenizer, task, splits)
 
 
 def train(settings: Settings, job: Job) -> Result:
     """Trains, evaluates, measures, writes; the weights of the job are used up."""
     graphdef, params, frozen = job.graphdef, job.params, job.frozen
+    objective = OBJECTIVES[settings.objective]
 
     def loss(params, frozen, batch):
-        return tasks.option_loss(nnx.merge(graphdef, params, frozen), batch)
+        return objective(nnx.merge(graphdef, params, frozen), batch)
 
     @jax.jit
     def scores(frozen, params, batch):
@@ -106,15 +100,8 @@ def train(settings: Settings, job: Job) -> Result:
         training.Checkpoints(settings.out / "checkpoints") as checkpoints,
         training.MetricsWriter(settings.out, step=checkpoints.latest_step or 0) as metrics,
     ):
-        run = Run(
-            settings,
-            job.task,
-            job.splits,
-            functools.partial(scores, frozen),
-            checkpoints,
-            metrics,
-            Console(),
-        )
+        of_params = functools.partial(scores, frozen)
+        run = Run(settings, job.task, job.splits, of_params, checkpoints, metrics, Console())
         describe(run.console, settings, job)
         # Under jit, no two leaves of the state share a buffer, and both may be donated.
         start, params, state = run.begin(params, jax.jit(tx.init)(params))
@@ -126,34 +113,17 @@ def train(settings: Settings, job: Job) -> Result:
         run.evaluate(params, "test", step=settings.steps, spent=spent)
 
     _export(settings, nnx.merge(graphdef, params, frozen), job.tokenizer)
-    batch = run.batch(settings.steps - 1)
+    batch = run.batches[settings.steps - 1]
     costs = measure_costs(step, loss, params, state, frozen=frozen, batch=batch)
-    records = training.read_metrics(settings.out)
-    tests = [record["test_score"] for record in records if "test_score" in record]
-    losses = [record["validation_loss"] for record in records if "validation_loss" in record]
-    result = Result(
-        out=settings.out,
-        best_step=best_step,
-        score_before=tests[0],
-        score_after=tests[-1],
-        loss_before=losses[0],
-        loss_after=min(losses[1:]),
-        loss_evaluations=spent,
-        num_nonfinite=num_nonfinite,
-        step_over_forwards=costs.step_over_forwards,
-        memory_over_inference=costs.memory_over_inference,
-        state_over_weights=costs.state_over_weights,
-    )
+    result = Result.of_run(settings.out, best_step, spent, num_nonfinite, costs)
     report(run.console, result, costs)
     return result
 
 
 def _export(settings: Settings, model: nnx.Module, tokenizer: Any) -> None:
     """Writes the model for transformers, and an adapter for PEFT as well."""
-    if settings.adapter == "lora":
-        base = model_source(settings.model)
-        lora.save_peft(model, settings.out / "adapter", base_model=base)
-        model = lora.merge(model)
+    export = ADAPTERS[settings.adapter].export
+    model = export(model, settings.out / "adapter", model_source(settings.model))
     model.save_pretrained(settings.out / "model")
     tokenizer.save_pretrained(settings.out / "model")
 
@@ -167,8 +137,7 @@ def _update(run: Run, step: Callable, start: int, params: Any, state: Any) -> tu
     """The loop: makes all updates that are left, and returns the last params and state."""
     steps, window = run.settings.steps, Window()
     with ProgressView(run.console, steps=steps, step=start) as view:
-        for done in range(start + 1, steps + 1):
-            batch = run.batch(done - 1)
+        for done, batch in enumerate(run.batches_from(start), start=start + 1):
             params, state, measured = step(params, state, batch=batch)
             window.add(measured, batch)
 
@@ -187,9 +156,25 @@ def _update(run: Run, step: Callable, start: int, params: Any, state: Any) -> tu
     return params, state
 
 
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """A run, or a question that is answered without one."""
+
+    settings: Annotated[Settings, tyro.conf.OmitArgPrefixes]
+    list_methods: bool = False
+    """Print the methods with the numbers that they start from, and stop."""
+    list_tasks: bool = False
+    """Print the tasks that have a name, and stop."""
+    list_models: bool = False
+    """Print the shipped models and the families that can be read, and stop."""
+
+
 def main() -> None:
     try:
-        settings = tyro.cli(Settings, description=__doc__)
+        command = tyro.cli(Command, description=__doc__)
+        if _answer(command):
+            return
+        settings = command.settings
         job = prepare(settings)
     except (ValueError, OSError) as error:
         raise SystemExit(f"error: {error}") from None
@@ -197,6 +182,18 @@ def main() -> None:
         train(settings, job)
     except KeyboardInterrupt:
         raise SystemExit("interrupted; --resume continues from the latest checkpoint") from None
+
+
+def _answer(command: Command) -> bool:
+    """Prints the lists that are asked for, and says whether there were any."""
+    asked = {
+        print_methods: command.list_methods,
+        print_tasks: command.list_tasks,
+        print_models: command.list_models,
+    }
+    for print_list in (answer for answer, wanted in asked.items() if wanted):
+        print_list(Console())
+    return any(asked.values())
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ WEIGHTS = "adapter_model.safetensors"
 
 def module_names(model: nnx.Module, path: Path, kernel_shape: tuple[int, ...]) -> list[str]:
     """The Hugging Face paths of a linear layer: one, or one for each layer of a stack."""
-    name = _form(model).tensor_name((*path, "kernel")).removesuffix(".weight")
+    name = _form(model).name((*path, "kernel")).removesuffix(".weight")
     if ("{}" in name) != (len(kernel_shape) == 3):
         raise ValueError(
             f"{dotted(path)} has a kernel of shape {kernel_shape}, which {type(model).__name__} "

@@ -4,7 +4,7 @@ Every model splits into `graphdef, params = nnx.split(model, nnx.Param)` and is 
 `params`; its layers are stacked on a leading axis and scanned.
 """
 
-from zojax.models._pretrained import from_pretrained
+from zojax.models._pretrained import families, from_pretrained
 from zojax.models.opt import OPT, OPTConfig
 
-__all__ = ["OPT", "OPTConfig", "from_pretrained"]
+__all__ = ["OPT", "OPTConfig", "families", "from_pretrained"]

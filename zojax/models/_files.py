@@ -1,8 +1,8 @@
 """The files of a Hugging Face checkpoint: where they are, and their tensors by name.
 
-A checkpoint is read as a dictionary from the name of a tensor to a function that reads it, so that
-the caller decides how many tensors are in memory. Names and axis order are PyTorch's, also for
-Flax files.
+A checkpoint is read as a dictionary from the name of a tensor to a `Stored` one, which is not read
+yet, so that the caller decides what is in memory: of safetensors any block of any tensor. Names and
+axis order are PyTorch's, also for Flax files.
 """
 
 import functools
@@ -14,7 +14,7 @@ import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import huggingface_hub
 import ml_dtypes
@@ -24,7 +24,26 @@ from flax import serialization, traverse_util
 from huggingface_hub import errors
 
 CONFIG = "config.json"
-Tensors = dict[str, Callable[[], np.ndarray]]
+Block = tuple[slice, ...]
+
+
+class Stored(NamedTuple):
+    """A tensor in a file.
+
+    Attributes:
+      shape: its shape.
+      read: reads the block of these slices, one for every axis.
+    """
+
+    shape: tuple[int, ...]
+    read: Callable[[Block], np.ndarray]
+
+    def whole(self) -> np.ndarray:
+        """Reads all of it."""
+        return self.read((slice(None),) * len(self.shape))
+
+
+Tensors = dict[str, Stored]
 
 
 def locate(path_or_id: str | os.PathLike) -> Path:
@@ -77,7 +96,7 @@ def open_tensors(folder: Path) -> Tensors:
     for file, opener in _FORMATS.items():
         paths = _shards(folder, file)
         if paths:
-            return {name: read for path in paths for name, read in _open(path, opener).items()}
+            return {n: stored for path in paths for n, stored in _open(path, opener).items()}
     raise FileNotFoundError(f"{folder} has no weights; looked for {', '.join(_FORMATS)}.")
 
 
@@ -117,13 +136,18 @@ def _open(path: Path, opener: Callable[[Path], Tensors]) -> Tensors:
 
 
 def _open_safetensors(path: Path) -> Tensors:
-    def read(name):
+    def read(name, block):
         # Opened anew for each tensor: a file that stays mapped keeps all it has read resident.
         with safetensors.safe_open(path, framework="numpy") as file:
-            return file.get_tensor(name)
+            return file.get_slice(name)[block] if block else file.get_tensor(name)
 
     with safetensors.safe_open(path, framework="numpy") as file:
-        return {name: functools.partial(read, name) for name in file.keys()}  # noqa: SIM118
+        names = list(file.keys())
+        shapes = [tuple(file.get_slice(name).get_shape()) for name in names]
+    return {
+        name: Stored(shape, functools.partial(read, name))
+        for name, shape in zip(names, shapes, strict=True)
+    }
 
 
 def _open_msgpack(path: Path) -> Tensors:
@@ -133,7 +157,8 @@ def _open_msgpack(path: Path) -> Tensors:
     tensors = {}
     for (*modules, leaf), array in traverse_util.flatten_dict(tree).items():
         name = ".".join([*modules, "bias" if leaf == "bias" else "weight"])
-        tensors[name] = functools.partial(np.asarray, array.T if leaf == "kernel" else array)
+        array = np.asarray(array.T if leaf == "kernel" else array)
+        tensors[name] = Stored(array.shape, array.__getitem__)
     return tensors
 
 
@@ -146,15 +171,18 @@ def _open_torch(path: Path) -> Tensors:
             "model as safetensors where torch is."
         ) from error
 
-    def read(tensor):
+    def read(tensor, block):
         if tensor.dtype == torch.bfloat16:  # numpy() refuses it
-            return tensor.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
-        return tensor.numpy()
+            return tensor.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)[block]
+        return tensor.numpy()[block]
 
     # Files of torch < 1.6 are no zip archives and cannot be mapped.
     mapped = zipfile.is_zipfile(path)
     state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    return {name: functools.partial(read, tensor) for name, tensor in state.items()}
+    return {
+        name: Stored(tuple(tensor.shape), functools.partial(read, tensor))
+        for name, tensor in state.items()
+    }
 
 
 # What the three libraries raise for a file that is cut short or of another kind.

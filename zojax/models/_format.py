@@ -1,8 +1,8 @@
 """Which tensors of a Hugging Face file a parameter is made of.
 
 A family states a `Format`; reading and writing are common to all families. Kernels are (in, out)
-here and (out, in) in the files; a parameter of the stacked layers is one array here and one tensor
-a layer in the files.
+here and mostly (out, in) in the files; a parameter of the stacked layers is one array here and one
+tensor a layer in the files.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,14 @@ from typing import NamedTuple
 import numpy as np
 from flax import nnx
 
+Path = tuple[str, ...]
+Axes = tuple[int, ...]
+
+
+def _reversed_kernels(path: Path, ndim: int) -> Axes:
+    axes = tuple(range(ndim))
+    return axes[::-1] if path[-1] == "kernel" else axes
+
 
 class Format(NamedTuple):
     """How the Hugging Face files of a family name things.
@@ -19,18 +27,31 @@ class Format(NamedTuple):
     Attributes:
       architecture: the class of `transformers` that `config.json` points to.
       prefix: what most files put before the names of the body and some leave out.
-      tensor_name: from the path of a parameter to the name of its tensor, with `{}` for the layer.
+      bare: whether files of this architecture leave it out: those of a body without a head.
+      tensor_name: from the path of a parameter to the name of its tensor, with the prefix, and with
+        `{}` for the layer.
       table: the name of the token embedding.
       head: the name of the output head; a file may repeat the table there where they are tied.
+      new: first parts of the names of heads that a file may lack, since they start anew.
       ignored: names, without the prefix, that old files hold and no model reads.
+      axes: (path, ndim) → the axes of the file in the order of the parameter's (without that of the
+        layer): `parameter = tensor.transpose(axes)`. Kernels are reversed by default.
     """
 
     architecture: str
     prefix: str
-    tensor_name: Callable[[tuple[str, ...]], str]
-    table: str
-    head: str
+    bare: bool
+    tensor_name: Callable[[Path], str]
+    table: str = ""
+    head: str = ""
+    new: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    axes: Callable[[Path, int], Axes] = _reversed_kernels
+
+    def name(self, path: Path) -> str:
+        """The name of a parameter's tensor in files of this architecture."""
+        name = self.tensor_name(path)
+        return name.removeprefix(self.prefix) if self.bare else name
 
 
 class Tensor(NamedTuple):
@@ -40,28 +61,33 @@ class Tensor(NamedTuple):
       name: in the files.
       shape: in the files.
       layer: index into the leading axis of the parameter, or `...` for the whole of it.
-      transposed: whether the axes of the file are those of the parameter in reverse.
+      axes: the axes of the file in the order of the parameter's.
     """
 
     name: str
     shape: tuple[int, ...]
     layer: int | EllipsisType
-    transposed: bool
+    axes: Axes
 
-    def turn(self, array: np.ndarray) -> np.ndarray:
-        """From the axes of the file to those of the parameter, or back: a view."""
-        return array.T if self.transposed else array
+    def to_parameter(self, array: np.ndarray) -> np.ndarray:
+        """From the axes of the file to those of the parameter: a view."""
+        return array.transpose(self.axes)
+
+    def to_file(self, array: np.ndarray) -> np.ndarray:
+        """From the axes of the parameter to those of the file: a view."""
+        return array.transpose(np.argsort(self.axes))
 
 
-def plan(form: Format, state: nnx.State) -> list[tuple[tuple[str, ...], nnx.Param, list[Tensor]]]:
+def plan(form: Format, state: nnx.State) -> list[tuple[Path, nnx.Param, list[Tensor]]]:
     """Lists (path, parameter, its tensors) for all parameters of a model."""
     return [(p, param, _tensors(form, p, param.shape)) for p, param in nnx.to_flat_state(state)]
 
 
-def _tensors(form, path, shape):
-    name, transposed = form.tensor_name(path), path[-1] == "kernel"
+def _tensors(form: Format, path: Path, shape: tuple[int, ...]) -> list[Tensor]:
+    name = form.name(path)
     stacked = "{}" in name
     layers = range(shape[0]) if stacked else [...]
     shape = shape[1:] if stacked else shape
-    shape = shape[::-1] if transposed else shape
-    return [Tensor(name.format(layer), shape, layer, transposed) for layer in layers]
+    axes = form.axes(path, len(shape))
+    of_file = tuple(shape[axes.index(axis)] for axis in range(len(shape)))
+    return [Tensor(name.format(layer), of_file, layer, axes) for layer in layers]

@@ -1,12 +1,13 @@
 """The settings of an OPT model, as its `config.json` has them."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, Self
+from typing import ClassVar
+
+from zojax.models import _config
 
 
 @dataclasses.dataclass(frozen=True)
-class OPTConfig:
+class OPTConfig(_config.Config):
     """Settings of an OPT model; names, meanings and defaults of Hugging Face's `config.json`.
 
     Attributes:
@@ -26,11 +27,14 @@ class OPTConfig:
       pad_token_id: the token of padding; like the next two, kept for tokenizers and generation.
       bos_token_id: the token that starts a text.
       eos_token_id: the token, or the tokens, that end one.
+      labels: names of the outputs of a classifier.
       _remove_final_layer_norm: True in some old pre-norm checkpoints that lack the last norm.
 
     Raises:
       ValueError: if a size is below 1 or the heads do not divide `hidden_size`.
     """
+
+    model_type: ClassVar[str] = "opt"
 
     vocab_size: int = 50272
     hidden_size: int = 768
@@ -48,32 +52,15 @@ class OPTConfig:
     pad_token_id: int | None = 1
     bos_token_id: int | None = 2
     eos_token_id: int | tuple[int, ...] | None = 2
+    labels: tuple[str, ...] = _config.unnamed(2)
     _remove_final_layer_norm: bool = False
 
     def __post_init__(self):
         if self.word_embed_proj_dim is None:
             object.__setattr__(self, "word_embed_proj_dim", self.hidden_size)
-        if isinstance(self.eos_token_id, list):  # JSON has no tuples, and a config is hashed
-            object.__setattr__(self, "eos_token_id", tuple(self.eos_token_id))
-        for name in _SIZES:
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be an integer of at least 1, not {value!r}.")
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"num_attention_heads = {self.num_attention_heads} must divide "
-                f"hidden_size = {self.hidden_size}."
-            )
-
-    @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
-        """Takes what is named here from a parsed `config.json` and leaves the rest."""
-        names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in settings.items() if name in names})
-
-    def to_dict(self) -> dict[str, Any]:
-        """The settings for a `config.json`, with the `model_type` that finds this family again."""
-        return {"model_type": "opt"} | dataclasses.asdict(self)
+        object.__setattr__(self, "eos_token_id", _config.hashable(self.eos_token_id))
+        _config.check_sizes(self, _SIZES)
+        _config.check_divides(self, "num_attention_heads", "hidden_size")
 
 
 _SIZES = (

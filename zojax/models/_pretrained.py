@@ -1,39 +1,70 @@
 """From a name to a model: the families that exist and the one function that loads them."""
 
+import dataclasses
 import os
+from typing import Literal
 
 import jax.numpy as jnp
 from flax import nnx
+from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
-from zojax.models import _files, _load
-from zojax.models.opt import OPT, OPTConfig
+from zojax import _keys
+from zojax._typing import Key
+from zojax.models import _config, _files, _heads, _load
+from zojax.models._heads import Head
+from zojax.models._placement import Placement, Rules
+from zojax.models.opt import OPT
 
-_FAMILIES = {"opt": (OPT, OPTConfig)}
+_FAMILIES = (OPT,)
 
 
-def from_pretrained(path_or_id: str | os.PathLike, *, dtype: DTypeLike = jnp.float32) -> nnx.Module:
-    """Loads a causal language model from a Hugging Face checkpoint.
+def families() -> dict[str, type[nnx.Module]]:
+    """The families of models: `model_type` in a `config.json` → class."""
+    return {family.config_class.model_type: family for family in _FAMILIES}
+
+
+def from_pretrained(
+    path_or_id: str | os.PathLike,
+    *,
+    dtype: DTypeLike = jnp.float32,
+    head: Head | Literal["checkpoint"] | None = "checkpoint",
+    num_labels: int | None = None,
+    key: Key | None = None,
+    mesh: Mesh | None = None,
+    rules: Rules = (),
+) -> nnx.Module:
+    """Loads a model from a Hugging Face checkpoint.
 
     The weights are, in this order of preference, `model.safetensors`, `flax_model.msgpack` or
-    `pytorch_model.bin` (this one needs torch), each in one file or in shards. Tensors are read one
-    at a time: the peak of memory is the model plus its largest parameter (for msgpack, plus what
-    is still unread).
+    `pytorch_model.bin` (this one needs torch), each in one file or in shards. Parameters are read
+    one at a time, and of safetensors the block of each device alone: the peak of memory is what the
+    devices hold plus the largest block (for msgpack, plus what is still unread).
 
     Args:
       path_or_id: a folder with `config.json` and weights, or the id of a model on the Hub, such as
         "facebook/opt-125m", which is downloaded once and kept in the Hub's cache.
       dtype: the floating dtype of the weights, whatever it is in the file.
+      head: "language_model", "masked_language_model" or "classifier", where the family has it; None
+        for the last hidden states; by default that of the checkpoint.
+      num_labels: outputs of a classifier; None for what `config.json` says.
+      key: starts a classifier that the checkpoint lacks; None refuses such a checkpoint.
+      mesh: the devices to spread the weights over; None for the default device.
+      rules: pairs of a pattern and a `jax.sharding.PartitionSpec`, such as
+        `("q_proj.kernel", PartitionSpec(None, None, "model"))`. A pattern is the end of a
+        parameter's dotted path, in whole names and with the wildcards of a shell; the first that
+        matches gives the spec of the parameter, which for stacked layers begins with their axis.
+        Parameters that none matches are replicated.
 
     Returns:
-      The model, its family chosen by `model_type` in `config.json`; `model(input_ids,
-      attention_mask=None)` gives float32 logits, (batch, length, vocab_size).
+      The model, its family chosen by `model_type` in `config.json`.
 
     Raises:
       FileNotFoundError: if there is no such folder or model, or `config.json`, all weight files or
         a shard is missing.
-      ValueError: if the family is unknown, or config and tensors disagree: a tensor is missing,
-        has another shape, or has no place.
+      ValueError: if the family or the head is unknown, config and tensors disagree (a tensor is
+        missing, has another shape, or has no place), or a rule fits no parameter.
+      TypeError: if the key is no typed key.
       ImportError: if the only weights are PyTorch's and torch is not installed.
 
     Warns:
@@ -41,13 +72,33 @@ def from_pretrained(path_or_id: str | os.PathLike, *, dtype: DTypeLike = jnp.flo
     """
     if not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(f"dtype must be a floating dtype such as jnp.float32, not {dtype!r}.")
+    if key is not None:
+        _keys.check(key)
     folder = _files.locate(path_or_id)
     settings = _files.read_config(folder)
-    model_type = settings.get("model_type")
-    if model_type not in _FAMILIES:
+    family = _family(settings, folder)
+    if head == "checkpoint":
+        head = _heads.of_checkpoint(family.architectures, settings)
+    _heads.check(family.architectures, head)
+    config = family.config_class.from_dict(settings)
+    if num_labels is not None:
+        config = dataclasses.replace(config, labels=_config.unnamed(num_labels))
+    return _load.load(
+        family,
+        config,
+        head,
+        folder,
+        dtype=dtype,
+        rngs=None if key is None else nnx.Rngs(key),
+        placement=Placement(mesh, rules),
+    )
+
+
+def _family(settings, folder):
+    known, model_type = families(), settings.get("model_type")
+    if model_type not in known:
         raise ValueError(
             f"model_type is {model_type!r} in {folder / _files.CONFIG}; "
-            f"zojax.models has {', '.join(sorted(_FAMILIES))}."
+            f"zojax.models has {', '.join(sorted(known))}."
         )
-    family, config_class = _FAMILIES[model_type]
-    return _load.load(family, config_class.from_dict(settings), folder, dtype)
+    return known[model_type]

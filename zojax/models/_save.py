@@ -69,7 +69,7 @@ def _shards(parts: list[_Part], shard_bytes: int) -> Iterator[list[_Part]]:
 
 def _tensor(param: nnx.Param, part: _format.Tensor) -> np.ndarray:
     # save_file writes the buffer as it lies in memory, so a transposed view would be scrambled.
-    return np.ascontiguousarray(part.turn(np.asarray(param[part.layer])))
+    return np.ascontiguousarray(part.to_file(np.asarray(param[part.layer])))
 
 
 def _bytes(param, part):

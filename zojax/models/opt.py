@@ -21,16 +21,19 @@ Reference: Zhang et al., "OPT: Open Pre-trained Transformer Language Models", ar
 Names of settings, modules and tensors are those of the Hugging Face files.
 """
 
-import functools
 import os
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from zojax.models import _opt_layers, _save
+from zojax.models import _attention, _heads, _opt_layers, _parts, _save, _tokens
+from zojax.models._attention import Memory, Sight
+from zojax.models._cache import Cache
 from zojax.models._format import Format
+from zojax.models._heads import Head
 from zojax.models._opt_config import OPTConfig
 
 _RESERVED_POSITIONS = 2
@@ -40,16 +43,18 @@ def _tensor_name(path: tuple[str, ...]) -> str:
     """From ("layers", "fc1", "kernel") to "model.decoder.layers.{}.fc1.weight"."""
     *modules, leaf = path
     name = ".".join([*modules, "bias" if leaf == "bias" else "weight"])
-    if modules[0] == "lm_head":
+    if modules[0] in ("lm_head", "score"):
         return name
     return "model.decoder." + name.replace("layers.", "layers.{}.", 1)
 
 
 class OPT(nnx.Module):
-    """A causal language model of the OPT family.
+    """A model of the OPT family.
 
     Attributes:
       config: the settings, an `OPTConfig`.
+      head: "language_model", "classifier" (`score`, a linear map of the features of the last token)
+        or None.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -65,47 +70,70 @@ class OPT(nnx.Module):
       (1, 3, 32)
     """
 
-    checkpoint_format = Format(
-        architecture="OPTForCausalLM",
-        prefix="model.",
-        tensor_name=_tensor_name,
-        table="model.decoder.embed_tokens.weight",
-        head="lm_head.weight",
-        ignored=("decoder.version",),
-    )
+    config_class = OPTConfig
+    architectures: ClassVar = {
+        "language_model": "OPTForCausalLM",
+        "classifier": "OPTForSequenceClassification",
+        None: "OPTModel",
+    }
 
-    def __init__(self, config: OPTConfig, *, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        config: OPTConfig,
+        *,
+        head: Head | None = "language_model",
+        dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
         """Draws new weights: kernels and tables from N(0, init_std²), biases zero.
 
         Args:
           config: the settings.
+          head: what a call returns; see above.
           dtype: the dtype of the weights.
           rngs: the source of randomness.
 
         Raises:
-          ValueError: if the activation function is not one of those that OPT has here.
+          ValueError: for an unknown head or activation function.
         """
-        self.config = config
+        _heads.check(self.architectures, head)
+        self.config, self.head = config, head
         kwargs = {"dtype": dtype, "rngs": rngs}
-        layers_width, table_width = config.hidden_size, config.word_embed_proj_dim
-        projected = table_width != layers_width
+        width, table_width = config.hidden_size, config.word_embed_proj_dim
+        projected = table_width != width
         normed = config.do_layer_norm_before and not config._remove_final_layer_norm
-        linear = _opt_layers.linear_maker(config, use_bias=False, **kwargs)
-        embed = functools.partial(
-            nnx.Embed, param_dtype=dtype, embedding_init=_opt_layers.normal(config), rngs=rngs
+        linear = _parts.linear_maker(config.init_std, use_bias=False, **kwargs)
+        table = _parts.table_maker(config.init_std, **kwargs)
+        self.embed_tokens = table(config.vocab_size, table_width)
+        self.embed_positions = table(config.max_position_embeddings + _RESERVED_POSITIONS, width)
+        self.project_in = linear(table_width, width) if projected else None
+        self.layers = _parts.stack(
+            lambda rngs: _opt_layers.DecoderLayer(config, dtype=dtype, rngs=rngs),
+            config.num_hidden_layers,
+            rngs,
         )
-        positions = config.max_position_embeddings + _RESERVED_POSITIONS
-        self.embed_tokens = embed(config.vocab_size, table_width)
-        self.embed_positions = embed(positions, layers_width)
-        self.project_in = linear(table_width, layers_width) if projected else None
-        self.layers = _opt_layers.stack(config, **kwargs)
         self.final_layer_norm = _opt_layers.layer_norm(config, **kwargs) if normed else None
-        self.project_out = linear(layers_width, table_width) if projected else None
-        tied = config.tie_word_embeddings
-        self.lm_head = None if tied else linear(table_width, config.vocab_size)
+        self.project_out = linear(width, table_width) if projected else None
+        untied = head == "language_model" and not config.tie_word_embeddings
+        self.lm_head = linear(table_width, config.vocab_size) if untied else None
+        self.score = linear(table_width, len(config.labels)) if head == "classifier" else None
+
+    @property
+    def checkpoint_format(self) -> Format:
+        """How Hugging Face's files name the parameters."""
+        return Format(
+            architecture=self.architectures[self.head],
+            prefix="model.",
+            bare=self.head is None,
+            tensor_name=_tensor_name,
+            table="model.decoder.embed_tokens.weight",
+            head="lm_head.weight",
+            new=("score",),
+            ignored=("decoder.version",),
+        )
 
     def __call__(self, input_ids: jax.Array, attention_mask: jax.Array | None = None) -> jax.Array:
-        """Computes the logits of the token that follows each token.
+        """Computes the logits of the token that follows each token, or what else the head gives.
 
         Args:
           input_ids: integers in [0, vocab_size), (batch, length); a larger one makes logits NaN.
@@ -113,13 +141,18 @@ class OPT(nnx.Module):
             side; None means that every position holds a token.
 
         Returns:
-          Logits, (batch, length, vocab_size), float32; finite at padding, where they mean nothing.
+          With a language model's head, logits, (batch, length, vocab_size), float32; finite at
+          padding, where they mean nothing. With a classifier, logits, (batch, labels), float32.
+          Without a head, the features.
 
         Raises:
           ValueError: if a shape or dtype differs from the above, or length is beyond
             `max_position_embeddings`.
         """
-        return self.attend(self.features(input_ids, attention_mask))
+        features = self.features(input_ids, attention_mask)
+        if self.head == "classifier":
+            features = _tokens.at_last(features, attention_mask)
+        return features if self.head is None else self.attend(features)
 
     def features(self, input_ids: jax.Array, attention_mask: jax.Array | None = None) -> jax.Array:
         """Computes what the head contracts; arguments and errors are those of a call.
@@ -127,26 +160,50 @@ class OPT(nnx.Module):
         Returns:
           Features, (batch, length, word_embed_proj_dim), in the dtype of the weights.
         """
-        mask = _checked_mask(self.config, input_ids, attention_mask)
-        positions = mask * jnp.cumsum(mask, axis=1) + _RESERVED_POSITIONS - 1  # (1)
-        x = _rows(self.embed_tokens, input_ids)
-        x = x if self.project_in is None else self.project_in(x)
-        x = self._run_layers(x + _rows(self.embed_positions, positions), _visible(mask))
-        x = x if self.final_layer_norm is None else self.final_layer_norm(x)
-        return x if self.project_out is None else self.project_out(x)
+        mask = _tokens.checked_mask(
+            input_ids, attention_mask, self.config.max_position_embeddings - self._shift
+        )
+        sight = _attention.causal(mask)
+        return self._run(input_ids, _tokens.positions(mask), None, sight)[0]
+
+    def empty_cache(self, batch: int, slots: int) -> Cache:
+        """Room for the keys and values of `slots` tokens a row."""
+        heads = self.config.num_attention_heads
+        width = self.config.hidden_size // heads
+        dtype = self.embed_tokens.embedding.dtype
+        return Cache.empty(self.config.num_hidden_layers, batch, slots, heads, width, dtype)
+
+    def extend(
+        self, input_ids: jax.Array, attention_mask: jax.Array, cache: Cache
+    ) -> tuple[jax.Array, Cache]:
+        """Computes the features of tokens that follow those in a cache.
+
+        Args:
+          input_ids: integers, (batch, length).
+          attention_mask: int32, (batch, length), 0 for padding.
+          cache: of this model, with room for `length` more tokens.
+
+        Returns:
+          Features, (batch, length, word_embed_proj_dim), and the cache with these tokens.
+        """
+        cache, positions, sight = cache.place(attention_mask)
+        x, memory = self._run(input_ids, positions, cache.memory, sight)
+        return x, cache._replace(memory=memory)
 
     def attend(self, features: jax.Array) -> jax.Array:
-        """Contracts features with the token table, or with `lm_head` where that is not tied to it.
+        """Contracts features with the head; a language model's is often tied to the token table.
 
         Args:
           features: (..., word_embed_proj_dim).
 
         Returns:
-          Logits, (..., vocab_size), accumulated and returned in float32.
+          Logits, (..., vocab_size) or (..., labels), accumulated and returned in float32.
         """
+        if self.head == "classifier":
+            return _parts.contract(features, self.score.kernel[...])
         tied = self.lm_head is None
         kernel = self.embed_tokens.embedding[...].T if tied else self.lm_head.kernel[...]
-        return jnp.matmul(features, kernel, preferred_element_type=jnp.float32)
+        return _parts.contract(features, kernel)
 
     def save_pretrained(self, directory: str | os.PathLike) -> None:
         """Writes `config.json` and safetensors that `transformers` and `from_pretrained` read.
@@ -159,45 +216,19 @@ class OPT(nnx.Module):
         """
         _save.save(self, directory)
 
-    def _run_layers(self, x, visible):
-        graphdef, stacked = nnx.split(self.layers)
+    @property
+    def _shift(self) -> int:
+        """A prefix takes the first positions."""
+        return _attention.prefix_length(self.layers.self_attn)
 
-        def body(x, params):
-            return nnx.merge(graphdef, params)(x, visible), None
-
-        return jax.lax.scan(body, x, stacked)[0]
-
-
-def _rows(embed, index):
-    # Not embed(index): that casts the table to the dtype it was built with, whole, when the caller
-    # has cast the parameters since.
-    return jnp.take(embed.embedding[...], index, axis=0)
-
-
-def _visible(mask):
-    """Query t sees the tokens (not the padding) up to and including itself."""
-    length = mask.shape[1]
-    causal = jnp.tril(jnp.ones((length, length), bool))
-    return causal & mask.astype(bool)[:, None, None, :]
-
-
-def _checked_mask(config, input_ids, attention_mask):
-    """The mask as int32, after every check that shapes and dtypes allow."""
-    if input_ids.ndim != 2 or not jnp.issubdtype(input_ids.dtype, jnp.integer):
-        raise ValueError(
-            "input_ids must be integers of shape (batch, length), "
-            f"not {input_ids.dtype}{list(input_ids.shape)}."
-        )
-    if input_ids.shape[1] > config.max_position_embeddings:
-        raise ValueError(
-            f"input_ids has length {input_ids.shape[1]}, beyond max_position_embeddings = "
-            f"{config.max_position_embeddings}; truncate the sequences."
-        )
-    if attention_mask is None:
-        return jnp.ones(input_ids.shape, jnp.int32)
-    if attention_mask.shape != input_ids.shape:
-        raise ValueError(
-            f"attention_mask has shape {attention_mask.shape}, input_ids {input_ids.shape}; "
-            "they must be equal."
-        )
-    return attention_mask.astype(jnp.int32)
+    def _run(
+        self, input_ids: jax.Array, before: jax.Array, memory: Memory | None, sight: Sight
+    ) -> tuple[jax.Array, Memory | None]:
+        """Equations (1) to (3) up to the head; `before` counts the tokens before each, -1: none."""
+        positions = jnp.where(before < 0, 1, before + _RESERVED_POSITIONS + self._shift)
+        x = _parts.rows(self.embed_tokens, input_ids)
+        x = x if self.project_in is None else self.project_in(x)
+        x = x + _parts.rows(self.embed_positions, positions)
+        x, memory = _parts.run(self.layers, x, memory, sight=sight)
+        x = x if self.final_layer_norm is None else self.final_layer_norm(x)
+        return (x if self.project_out is None else self.project_out(x)), memory

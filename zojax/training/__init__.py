@@ -1,6 +1,6 @@
 """What a run needs besides a method: batches, a step, checkpoints, metrics, measurements."""
 
-from zojax.training._batches import batch_indices
+from zojax.training._batches import batches
 from zojax.training._checkpoint import Checkpoints
 from zojax.training._measure import median_seconds, peak_bytes
 from zojax.training._metrics import MetricsWriter, read_metrics
@@ -9,7 +9,7 @@ from zojax.training._step import make_step
 __all__ = [
     "Checkpoints",
     "MetricsWriter",
-    "batch_indices",
+    "batches",
     "make_step",
     "median_seconds",
     "peak_bytes",

@@ -1,0 +1,115 @@
+"""The parts that families share: linear maps, norms, tables, and the stack of layers."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+
+_ACTIVATIONS = {
+    "relu": jax.nn.relu,
+    "gelu": functools.partial(jax.nn.gelu, approximate=False),
+    "gelu_new": jax.nn.gelu,
+    "gelu_pytorch_tanh": jax.nn.gelu,
+    "silu": jax.nn.silu,
+    "tanh": jnp.tanh,
+}
+
+
+def activation(name: str, setting: str) -> Callable[[jax.Array], jax.Array]:
+    """The function that `config.json` calls `name`.
+
+    Raises:
+      ValueError: if it is none of those that exist here, naming the setting it comes from.
+    """
+    if name not in _ACTIVATIONS:
+        raise ValueError(f"{setting} is {name!r}; zojax.models has {', '.join(_ACTIVATIONS)}.")
+    return _ACTIVATIONS[name]
+
+
+def linear_maker(
+    deviation: float, *, use_bias: bool, dtype: DTypeLike, rngs: nnx.Rngs
+) -> Callable[..., nnx.Linear]:
+    """A function (inputs, outputs) → linear map with a kernel from N(0, deviation²) and bias 0."""
+    return functools.partial(
+        nnx.Linear,
+        use_bias=use_bias,
+        param_dtype=dtype,
+        kernel_init=nnx.initializers.normal(deviation),
+        rngs=rngs,
+    )
+
+
+def table_maker(deviation: float, *, dtype: DTypeLike, rngs: nnx.Rngs) -> Callable[..., nnx.Embed]:
+    """A function (rows, width) → table with entries from N(0, deviation²)."""
+    return functools.partial(
+        nnx.Embed,
+        param_dtype=dtype,
+        embedding_init=nnx.initializers.normal(deviation),
+        rngs=rngs,
+    )
+
+
+def rows(table: nnx.Embed, index: jax.Array) -> jax.Array:
+    """The rows of a table, in its dtype; NaN for an index beyond it."""
+    # Not table(index): that casts the table to the dtype it was built with, whole, when the caller
+    # has cast the parameters since.
+    return jnp.take(table.embedding[...], index, axis=0)
+
+
+def layer_norm(
+    width: int, epsilon: float, *, affine: bool = True, dtype: DTypeLike, rngs: nnx.Rngs
+) -> nnx.LayerNorm:
+    """A norm over the features; statistics and scaling in float32, result in the input's dtype."""
+    return nnx.LayerNorm(
+        width,
+        epsilon=epsilon,
+        use_bias=affine,
+        use_scale=affine,
+        use_fast_variance=False,  # E[x²] - E[x]² cancels where activations sit far from zero
+        param_dtype=dtype,
+        rngs=rngs,
+    )
+
+
+def contract(x: jax.Array, kernel: jax.Array, bias: jax.Array | None = None) -> jax.Array:
+    """Logits: x @ kernel + bias, accumulated and returned in float32."""
+    y = jnp.matmul(x, kernel, preferred_element_type=jnp.float32)
+    return y if bias is None else y + bias.astype(jnp.float32)
+
+
+def stack(make: Callable[[nnx.Rngs], nnx.Module], count: int, rngs: nnx.Rngs) -> Any:
+    """`count` layers as one module, each parameter with a leading axis for the layer.
+
+    Args:
+      make: one layer from its randomness.
+      count: how many.
+      rngs: for all of them.
+    """
+    return nnx.split_rngs(splits=count)(nnx.vmap(make, in_axes=0, out_axes=0))(rngs)
+
+
+def run(stacked: nnx.Module, x: jax.Array, of_layer: Any, **shared: Any) -> tuple[jax.Array, Any]:
+    """Runs a stack of layers by one `jax.lax.scan`.
+
+    Args:
+      stacked: what `stack` made; each layer is called as `layer(x, of_layer, **shared)` and returns
+        the next x and what it leaves behind, of the shapes of its `of_layer`.
+      x: activations.
+      of_layer: a tree of arrays with a leading axis for the layer, such as what is remembered of
+        keys and values; None for none.
+      **shared: what is the same for all layers.
+
+    Returns:
+      The activations of the last layer, and what the layers left behind.
+    """
+    graphdef, params = nnx.split(stacked)
+
+    def body(x, inputs):
+        params, of_layer = inputs
+        return nnx.merge(graphdef, params)(x, of_layer, **shared)
+
+    return jax.lax.scan(body, x, (params, of_layer))
