@@ -140,7 +140,10 @@ def test_an_id_beyond_the_vocabulary_gives_nan_and_not_another_token():
     [
         ({"num_hidden_layers": 0}, "num_hidden_layers must be an integer of at least 1, not 0"),
         ({"num_attention_heads": 3}, "num_attention_heads = 3 must divide hidden_size = 8"),
-        ({"activation_function": "sine"}, "activation_function is 'sine'; zojax.models has relu, gelu"),
+        (
+            {"activation_function": "sine"},
+            "activation_function is 'sine'; zojax.models has relu, gelu",
+        ),
     ],
 )
 def test_bad_settings_are_named(settings, message):

@@ -33,6 +33,11 @@ def tensor_names(module: str) -> tuple[str, str]:
     return f"{start}.lora_A.weight", f"{start}.lora_B.weight"
 
 
+def is_fan_in_fan_out(model: nnx.Module, path: Path) -> bool:
+    """Whether the kernel of a linear layer is (in, out) in Hugging Face's files."""
+    return _form(model).axes((*path, "kernel"), 2) == (0, 1)
+
+
 def _form(model: nnx.Module):
     form = getattr(model, "checkpoint_format", None)
     if form is None:

@@ -22,6 +22,7 @@ _READ_OR_HARMLESS = {
     *("r", "lora_alpha", "use_rslora", "target_modules", "exclude_modules", "task_type"),
     *("auto_mapping", "base_model_name_or_path", "revision", "inference_mode", "peft_version"),
     *("lora_dropout", "layers_pattern", "megatron_core", "qalora_group_size"),
+    "fan_in_fan_out",  # how the weights of the base lie, not A and B
 }
 # Of these, the values that are fine; any other setting has to be off: None, false or empty. The
 # initializations by name that are left out change the weights of the base as well.

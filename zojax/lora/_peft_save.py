@@ -13,6 +13,9 @@ from safetensors.numpy import save_file
 from zojax.lora import _peft, _places
 from zojax.lora._layer import LoRALinear
 
+# Without a task PEFT wraps any model. With that of a classifier it would ask for its head as well.
+_TASKS = {"language_model": "CAUSAL_LM"}
+
 
 def save_peft(
     model: nnx.Module, directory: str | os.PathLike, *, base_model: str | os.PathLike | None = None
@@ -46,7 +49,11 @@ def save_peft(
     folder = FilePath(directory)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / _peft.WEIGHTS, metadata={"format": "pt"})
-    config = _config(next(iter(layers.values())), base_model, _target_modules(model, names))
+    config = _config(next(iter(layers.values())), base_model) | {
+        "target_modules": _target_modules(model, names),
+        "fan_in_fan_out": any(_peft.is_fan_in_fan_out(model, path) for path in layers),
+        "task_type": _TASKS.get(getattr(model, "head", None)),
+    }
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     (folder / _peft.CONFIG).write_text(text, encoding="utf-8")
 
@@ -56,21 +63,16 @@ def _matrices(factor: jax.Array) -> np.ndarray:
     return np.asarray(factor).reshape(-1, *factor.shape[-2:])
 
 
-def _config(
-    layer: LoRALinear, base_model: str | os.PathLike | None, targets: list[str]
-) -> dict[str, Any]:
+def _config(layer: LoRALinear, base_model: str | os.PathLike | None) -> dict[str, Any]:
     rank = layer.lora_a.shape[-1]
     alpha = layer.scale * rank
     return {
         "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
         "base_model_name_or_path": None if base_model is None else os.fspath(base_model),
         "r": rank,
         "lora_alpha": int(alpha) if alpha == int(alpha) else alpha,
-        "target_modules": targets,
         "lora_dropout": 0.0,
         "bias": "none",
-        "fan_in_fan_out": False,
         "inference_mode": True,
         "init_lora_weights": True,
         "modules_to_save": None,

@@ -4,7 +4,35 @@ Every model splits into `graphdef, params = nnx.split(model, nnx.Param)` and is 
 `params`; its layers are stacked on a leading axis and scanned.
 """
 
+from zojax.models._generate import generate
 from zojax.models._pretrained import families, from_pretrained
+from zojax.models.bert import BERT, BERTConfig
+from zojax.models.gpt2 import GPT2, GPT2Config
+from zojax.models.llama import Llama, LlamaConfig
 from zojax.models.opt import OPT, OPTConfig
+from zojax.models.qwen2 import Qwen2, Qwen2Config
+from zojax.models.qwen3 import Qwen3, Qwen3Config
+from zojax.models.roberta import RoBERTa, RoBERTaConfig
+from zojax.models.vit import ViT, ViTConfig
 
-__all__ = ["OPT", "OPTConfig", "families", "from_pretrained"]
+__all__ = [
+    "BERT",
+    "GPT2",
+    "OPT",
+    "BERTConfig",
+    "GPT2Config",
+    "Llama",
+    "LlamaConfig",
+    "OPTConfig",
+    "Qwen2",
+    "Qwen2Config",
+    "Qwen3",
+    "Qwen3Config",
+    "RoBERTa",
+    "RoBERTaConfig",
+    "ViT",
+    "ViTConfig",
+    "families",
+    "from_pretrained",
+    "generate",
+]

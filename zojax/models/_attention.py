@@ -99,7 +99,7 @@ def attend(
         key, value = _before(prefix.key[...], key), _before(prefix.value[...], value)
         width = ((0, 0), (0, 0), (0, 0), (prefix.key.shape[-3], 0))
         visible = jnp.pad(visible, width, constant_values=True)
-    mixed = jax.nn.dot_product_attention(query, key, value, mask=visible, scale=scale)
+    mixed = _mixed(query, key, value, visible, scale)
     return mixed.reshape(*mixed.shape[:-2], -1), memory
 
 
@@ -111,6 +111,15 @@ def heads(x: jax.Array, count: int) -> jax.Array:
 def prefix_length(attention: object) -> int:
     """How many keys come before a sequence in a (stacked) attention module."""
     return 0 if attention.prefix is None else attention.prefix.key.shape[-3]
+
+
+def _mixed(query, key, value, visible, scale):
+    dtype = query.dtype
+    if dtype == jnp.float16 and jax.default_backend() == "cpu":
+        # There, XLA has no products of float16 numbers that are summed in float32.
+        query, key, value = (array.astype(jnp.float32) for array in (query, key, value))
+    mixed = jax.nn.dot_product_attention(query, key, value, mask=visible, scale=scale)
+    return mixed.astype(dtype)
 
 
 def _before(first: jax.Array, then: jax.Array) -> jax.Array:

@@ -18,7 +18,16 @@ class Config:
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
-        """Takes what is named here from a parsed `config.json` and leaves the rest."""
+        """Takes what is named here from a parsed `config.json` and leaves the rest.
+
+        Raises:
+          ValueError: if the checkpoint is quantized, or a setting is out of range.
+        """
+        if settings.get("quantization_config"):
+            raise ValueError(
+                "quantization_config is set; quantized checkpoints cannot be read, save the model "
+                "in a floating dtype."
+            )
         names = {field.name for field in dataclasses.fields(cls)}
         given = {name: value for name, value in settings.items() if name in names}
         if "id2label" in settings:

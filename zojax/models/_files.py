@@ -25,6 +25,7 @@ from huggingface_hub import errors
 
 CONFIG = "config.json"
 Block = tuple[slice, ...]
+_FLAX_WEIGHTS = ("kernel", "scale", "embedding")
 
 
 class Stored(NamedTuple):
@@ -156,8 +157,10 @@ def _open_msgpack(path: Path) -> Tensors:
         tree = serialization.msgpack_restore(data)
     tensors = {}
     for (*modules, leaf), array in traverse_util.flatten_dict(tree).items():
-        name = ".".join([*modules, "bias" if leaf == "bias" else "weight"])
-        array = np.asarray(array.T if leaf == "kernel" else array)
+        name = ".".join([*modules, "weight" if leaf in _FLAX_WEIGHTS else leaf])
+        if leaf == "kernel":  # (in, out), of a convolution after the height and width
+            array = np.moveaxis(array, (-1, -2), (0, 1))
+        array = np.asarray(array)
         tensors[name] = Stored(array.shape, array.__getitem__)
     return tensors
 

@@ -14,11 +14,16 @@ from flax import nnx
 
 Path = tuple[str, ...]
 Axes = tuple[int, ...]
+Shape = tuple[int, ...]
 
 
 def _reversed_kernels(path: Path, ndim: int) -> Axes:
     axes = tuple(range(ndim))
     return axes[::-1] if path[-1] == "kernel" else axes
+
+
+def _same_shape(path: Path, shape: Shape) -> Shape:
+    return shape
 
 
 class Format(NamedTuple):
@@ -34,8 +39,14 @@ class Format(NamedTuple):
       head: the name of the output head; a file may repeat the table there where they are tied.
       new: first parts of the names of heads that a file may lack, since they start anew.
       ignored: names, without the prefix, that old files hold and no model reads.
+      old: (in old files, today) parts of names that differ, each replaced in turn; a file may hold
+        a tensor under both names.
       axes: (path, ndim) → the axes of the file in the order of the parameter's (without that of the
         layer): `parameter = tensor.transpose(axes)`. Kernels are reversed by default.
+      file_shape: (path, shape) → the shape in the files of a parameter with this shape once its
+        axes are those of the file; the same by default. A tensor of another shape is read whole.
+      renamed: (in the files, in the modules of transformers) parts of names that differ, each
+        replaced in turn. Adapters of PEFT are named after the modules.
     """
 
     architecture: str
@@ -46,12 +57,28 @@ class Format(NamedTuple):
     head: str = ""
     new: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    old: tuple[tuple[str, str], ...] = ()
     axes: Callable[[Path, int], Axes] = _reversed_kernels
+    file_shape: Callable[[Path, Shape], Shape] = _same_shape
+    renamed: tuple[tuple[str, str], ...] = ()
 
     def name(self, path: Path) -> str:
         """The name of a parameter's tensor in files of this architecture."""
         name = self.tensor_name(path)
         return name.removeprefix(self.prefix) if self.bare else name
+
+    def short_name(self, name: str) -> str:
+        """From a name in any file to that of today, without the prefix."""
+        name = name.removeprefix(self.prefix)
+        for of_old, of_today in self.old:
+            name = name.replace(of_old, of_today)
+        return name
+
+    def module_name(self, name: str) -> str:
+        """From a name in the files to that in the modules of transformers, which it may be."""
+        for of_file, of_module in self.renamed:
+            name = name.replace(of_file, of_module)
+        return name
 
 
 class Tensor(NamedTuple):
@@ -60,22 +87,24 @@ class Tensor(NamedTuple):
     Attributes:
       name: in the files.
       shape: in the files.
+      plain: the shape of one layer of the parameter, with the axes of the file.
       layer: index into the leading axis of the parameter, or `...` for the whole of it.
       axes: the axes of the file in the order of the parameter's.
     """
 
     name: str
-    shape: tuple[int, ...]
+    shape: Shape
+    plain: Shape
     layer: int | EllipsisType
     axes: Axes
 
     def to_parameter(self, array: np.ndarray) -> np.ndarray:
-        """From the axes of the file to those of the parameter: a view."""
+        """From the axes of the file, in the plain shape, to those of the parameter: a view."""
         return array.transpose(self.axes)
 
     def to_file(self, array: np.ndarray) -> np.ndarray:
-        """From the axes of the parameter to those of the file: a view."""
-        return array.transpose(np.argsort(self.axes))
+        """From the parameter to the file: a view, or a copy where the shape is another."""
+        return array.transpose(np.argsort(self.axes)).reshape(self.shape)
 
 
 def plan(form: Format, state: nnx.State) -> list[tuple[Path, nnx.Param, list[Tensor]]]:
@@ -83,11 +112,12 @@ def plan(form: Format, state: nnx.State) -> list[tuple[Path, nnx.Param, list[Ten
     return [(p, param, _tensors(form, p, param.shape)) for p, param in nnx.to_flat_state(state)]
 
 
-def _tensors(form: Format, path: Path, shape: tuple[int, ...]) -> list[Tensor]:
+def _tensors(form: Format, path: Path, shape: Shape) -> list[Tensor]:
     name = form.name(path)
     stacked = "{}" in name
     layers = range(shape[0]) if stacked else [...]
     shape = shape[1:] if stacked else shape
     axes = form.axes(path, len(shape))
-    of_file = tuple(shape[axes.index(axis)] for axis in range(len(shape)))
-    return [Tensor(name.format(layer), of_file, layer, axes) for layer in layers]
+    plain = tuple(shape[axes.index(axis)] for axis in range(len(shape)))
+    of_file = form.file_shape(path, plain)
+    return [Tensor(name.format(layer), of_file, plain, layer, axes) for layer in layers]

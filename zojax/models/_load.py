@@ -64,9 +64,13 @@ def _open(form: _format.Format, names: list[str], folder: Path) -> _files.Tensor
     known = {name.removeprefix(form.prefix): name for name in names}
     tensors = {}
     for name, stored in _files.open_tensors(folder).items():
-        short = name.removeprefix(form.prefix)
-        if short not in form.ignored:
-            tensors[known.get(short, name)] = stored
+        short = form.short_name(name)
+        if short in form.ignored:
+            continue
+        used = known.get(short, name)
+        if used in tensors and not np.array_equal(stored.whole(), tensors[used].whole()):
+            raise ValueError(f"{folder} holds {used} twice, with other values as {name}.")
+        tensors[used] = stored
     return tensors
 
 
@@ -158,7 +162,11 @@ def _read(
     part: _format.Tensor, stored: _files.Stored, index: _files.Block, dtype: DTypeLike
 ) -> np.ndarray:
     """One block of a parameter (of one layer of it), in its dtype."""
-    value = stored.read(tuple(index[part.axes.index(axis)] for axis in range(len(index))))
+    block = tuple(index[part.axes.index(axis)] for axis in range(len(index)))
+    if part.plain == part.shape:
+        value = stored.read(block)
+    else:
+        value = stored.whole().reshape(part.plain)[block]
     if not jnp.issubdtype(value.dtype, jnp.floating):
         raise ValueError(
             f"{part.name} has dtype {value.dtype}; quantized checkpoints cannot be read, "

@@ -40,7 +40,9 @@ class Placement(NamedTuple):
                 )
         for path, shape in shapes.items():
             try:
-                self._sharding(path).shard_shape(shape)
+                sharding = self._sharding(path)
+                sharding.check_compatible_aval(shape)
+                sharding.shard_shape(shape)
             except ValueError as error:
                 raise ValueError(
                     f"the rule for {_dotted(path)}, of shape {shape}, does not fit it: {error}"

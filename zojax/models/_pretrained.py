@@ -14,9 +14,16 @@ from zojax._typing import Key
 from zojax.models import _config, _files, _heads, _load
 from zojax.models._heads import Head
 from zojax.models._placement import Placement, Rules
+from zojax.models.bert import BERT
+from zojax.models.gpt2 import GPT2
+from zojax.models.llama import Llama
 from zojax.models.opt import OPT
+from zojax.models.qwen2 import Qwen2
+from zojax.models.qwen3 import Qwen3
+from zojax.models.roberta import RoBERTa
+from zojax.models.vit import ViT
 
-_FAMILIES = (OPT,)
+_FAMILIES = (BERT, GPT2, Llama, OPT, Qwen2, Qwen3, RoBERTa, ViT)
 
 
 def families() -> dict[str, type[nnx.Module]]:

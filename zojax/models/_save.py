@@ -25,13 +25,9 @@ def save(
     are removed at the end.
 
     Raises:
-      ValueError: if the model has adapters.
+      ValueError: if the model has adapters or a prefix.
     """
-    if jax.tree.leaves(nnx.state(model, nnx.LoRAParam)):
-        raise ValueError(
-            "the model has adapters, for which its files have no place; save "
-            "zojax.lora.merge(model), or the adapter alone with zojax.lora.save_peft"
-        )
+    _check_plain(model)
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     plan = _format.plan(model.checkpoint_format, nnx.state(model, nnx.Param))
@@ -52,6 +48,20 @@ def save(
         "torch_dtype": str(plan[0][1].dtype),  # the key that old and new transformers both read
     }
     _write_json(folder / _files.CONFIG, settings)
+
+
+def _check_plain(model):
+    """Refuses what the files of a model have no place for."""
+    if jax.tree.leaves(nnx.state(model, nnx.LoRAParam)):
+        raise ValueError(
+            "the model has adapters, for which its files have no place; save "
+            "zojax.lora.merge(model), or the adapter alone with zojax.lora.save_peft"
+        )
+    if any("prefix" in path for path, _ in nnx.to_flat_state(nnx.state(model, nnx.Param))):
+        raise ValueError(
+            "the model has a prefix, for which its files have no place; save the model that was "
+            "adapted, and the prefix alone with zojax.prefix.save_peft"
+        )
 
 
 def _shards(parts: list[_Part], shard_bytes: int) -> Iterator[list[_Part]]:

@@ -29,7 +29,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from zojax.models import _attention, _heads, _opt_layers, _parts, _save, _tokens
+from zojax.models import _attention, _cache, _heads, _opt_layers, _parts, _save, _tokens
 from zojax.models._attention import Memory, Sight
 from zojax.models._cache import Cache
 from zojax.models._format import Format
@@ -189,6 +189,10 @@ class OPT(nnx.Module):
         cache, positions, sight = cache.place(attention_mask)
         x, memory = self._run(input_ids, positions, cache.memory, sight)
         return x, cache._replace(memory=memory)
+
+    def keys_and_values(self, input_ids: jax.Array) -> Memory:
+        """What the layers remember of tokens, (batch, length): a prefix starts as that."""
+        return _cache.remembered(self, input_ids)
 
     def attend(self, features: jax.Array) -> jax.Array:
         """Contracts features with the head; a language model's is often tied to the token table.

@@ -28,7 +28,13 @@ def make_step(
     def step(params, state, **data):
         updates, state = tx.update(None, state, params, value_fn=value_fn, **data)
         names = ("value", "num_evaluations", "num_nonfinite")
-        measured = {name: optax.tree.get(state, name) for name in names}
+        measured = {name: optax.tree.get(state, name, filtering=_is_field) for name in names}
         return optax.apply_updates(params, updates), state, measured
 
     return step
+
+
+def _is_field(path: tuple[Any, ...], value: Any) -> bool:
+    """Whether an entry is a field of a state: moments have the names of params, maybe "value"."""
+    del value
+    return isinstance(path[-1], optax.tree_utils.NamedTupleKey)

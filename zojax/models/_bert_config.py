@@ -1,0 +1,95 @@
+"""The settings of a BERT model, as its `config.json` has them."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from zojax.models import _config
+
+# What other values of these settings ask for is another model.
+_ONLY = {"is_decoder": False, "add_cross_attention": False, "position_embedding_type": "absolute"}
+
+
+@dataclasses.dataclass(frozen=True)
+class BERTConfig(_config.Config):
+    """Settings of a BERT model; names, meanings and defaults of Hugging Face's `config.json`.
+
+    Attributes:
+      vocab_size: rows of the token table.
+      hidden_size: width of the layers.
+      num_hidden_layers: depth.
+      num_attention_heads: heads; divides `hidden_size`.
+      intermediate_size: inner width of the feed-forward blocks.
+      hidden_act: between the two maps of a feed-forward block.
+      max_position_embeddings: rows of the position table.
+      type_vocab_size: rows of the table of token types.
+      layer_norm_eps: added to the variances of the norms.
+      initializer_range: standard deviation of new weights.
+      tie_word_embeddings: whether a masked language model's head is the token table; it has to be.
+      pad_token_id: the token of padding; like the next two, kept for tokenizers.
+      bos_token_id: the token that starts a text.
+      eos_token_id: the token, or the tokens, that end one.
+      labels: names of the outputs of a classifier.
+
+    Raises:
+      ValueError: if a size is below 1 or the heads do not divide `hidden_size`.
+    """
+
+    model_type: ClassVar[str] = "bert"
+
+    vocab_size: int = 30522
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    layer_norm_eps: float = 1e-12
+    initializer_range: float = 0.02
+    tie_word_embeddings: bool = True
+    pad_token_id: int | None = 0
+    bos_token_id: int | None = None
+    eos_token_id: int | tuple[int, ...] | None = None
+    labels: tuple[str, ...] = _config.unnamed(2)
+
+    def __post_init__(self):
+        object.__setattr__(self, "eos_token_id", _config.hashable(self.eos_token_id))
+        _config.check_sizes(self, _SIZES)
+        _config.check_divides(self, "num_attention_heads", "hidden_size")
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
+        """Takes what is named here from a parsed `config.json` and leaves the rest.
+
+        Raises:
+          ValueError: also for a decoder, and for relative positions.
+        """
+        for name, value in _ONLY.items():
+            if settings.get(name, value) != value:
+                raise ValueError(
+                    f"{name} is {settings[name]!r}; zojax.models has {cls.model_type} only as an "
+                    f"encoder with absolute positions, where it is {value!r}."
+                )
+        return super().from_dict(settings)
+
+    @property
+    def first_position(self) -> int:
+        """The row of the position table that belongs to the first token."""
+        return 0
+
+    @property
+    def longest(self) -> int:
+        """How many tokens a sequence may have."""
+        return self.max_position_embeddings - self.first_position
+
+
+_SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+)

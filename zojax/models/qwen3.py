@@ -1,0 +1,82 @@
+"""Qwen3 (the dense models) as a Flax NNX module.
+
+Equations (1) to (5) of `zojax.models.llama`, with norms of every head's queries and keys before
+they are turned, whose scales all heads of a layer share:
+
+    q_h = R(p) norm(n Q_h),    k_g = R(p) norm(n K_g)                                (2')
+
+`head_dim` is a setting of its own: heads times width may differ from `hidden_size`. The
+feed-forward blocks have no biases. All layers see all tokens before; a checkpoint that limits
+some to a sliding window is refused.
+
+Reference: Yang et al., "Qwen3 Technical Report", arXiv:2505.09388. Names of settings, modules and
+tensors are those of the Hugging Face files.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from zojax.models import _gated_config
+from zojax.models._gated_config import GatedConfig
+from zojax.models._gated_decoder import GatedDecoder
+from zojax.models._gated_layers import Extras
+
+
+@dataclasses.dataclass(frozen=True)
+class Qwen3Config(GatedConfig):
+    """Settings of a Qwen3 model: those of `GatedConfig`, and whether attention has biases.
+
+    Attributes:
+      attention_bias: whether the linear maps of attention have biases.
+    """
+
+    model_type: ClassVar[str] = "qwen3"
+
+    vocab_size: int = 151936
+    intermediate_size: int = 22016
+    num_key_value_heads: int | None = 32
+    head_dim: int | None = 128
+    max_position_embeddings: int = 32768
+    attention_bias: bool = False
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
+        """Takes what is named here from a parsed `config.json`, and refuses sliding windows."""
+        config = super().from_dict(settings)
+        _gated_config.refuse_windows(settings, config.num_hidden_layers)
+        return config
+
+
+class Qwen3(GatedDecoder):
+    """A dense model of the Qwen3 family.
+
+    Attributes:
+      config: the settings, a `Qwen3Config`.
+      head: "language_model", "classifier" (`score`, a linear map of the features of the last token)
+        or None.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from zojax.models import Qwen3, Qwen3Config
+      >>> config = Qwen3Config(vocab_size=32, hidden_size=8, intermediate_size=16, head_dim=6,
+      ...                      num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2)
+      >>> model = Qwen3(config, rngs=nnx.Rngs(0))
+      >>> graphdef, params = nnx.split(model, nnx.Param)
+      >>> params["layers"]["self_attn"]["q_norm"]["scale"].shape
+      (2, 6)
+      >>> nnx.merge(graphdef, params)(jnp.array([[5, 6, 7]])).shape
+      (1, 3, 32)
+    """
+
+    config_class = Qwen3Config
+    architectures: ClassVar = {
+        "language_model": "Qwen3ForCausalLM",
+        "classifier": "Qwen3ForSequenceClassification",
+        None: "Qwen3Model",
+    }
+
+    @staticmethod
+    def _extras(config: Qwen3Config) -> Extras:
+        return Extras(qkv_bias=config.attention_bias, out_bias=config.attention_bias, qk_norm=True)

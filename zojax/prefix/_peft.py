@@ -1,0 +1,129 @@
+"""PEFT's files of a prefix.
+
+    adapter_config.json           num_virtual_tokens, num_layers, token_dim, num_attention_heads
+    adapter_model.safetensors     prompt_embeddings, (length, layers · 2 · heads · head width):
+                                  of each layer in turn K_0, then V_0
+
+The heads are those of keys and values.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import safetensors
+from flax import nnx
+from jax.typing import DTypeLike
+from safetensors.numpy import load_file, save_file
+
+from zojax.prefix import _module
+
+_CONFIG = "adapter_config.json"
+_WEIGHTS = "adapter_model.safetensors"
+_TENSOR = "prompt_embeddings"
+_TASKS = {"language_model": "CAUSAL_LM", "classifier": "SEQ_CLS"}
+
+
+def save_peft(
+    model: nnx.Module, directory: str | os.PathLike, *, base_model: str | os.PathLike | None = None
+) -> None:
+    """Writes the prefix of a decoder in the files of PEFT.
+
+    `PeftModel.from_pretrained(base, directory)` reads them. The weights of the model itself are not
+    written.
+
+    Args:
+      model: a model of `zojax.models` with a prefix.
+      directory: a folder, made if missing; an adapter there is replaced.
+      base_model: the folder or the Hugging Face id of the model that has the prefix; PEFT's
+        automatic classes load it from there.
+
+    Raises:
+      TypeError: if the model is no decoder: PEFT hands a prefix over as what a decoder remembers.
+      ValueError: if it has no prefix.
+    """
+    prefix = _module.of(model)
+    if not hasattr(model, "extend"):
+        raise TypeError(
+            f"{type(model).__name__} is no decoder, and PEFT has prefixes for these alone; save "
+            "nnx.state(model, zojax.prefix.PrefixParam) with orbax instead"
+        )
+    pair = np.stack([np.asarray(prefix.key[...]), np.asarray(prefix.value[...])])
+    _, layers, length, heads, width = pair.shape
+    embeddings = pair.transpose(2, 1, 0, 3, 4).reshape(length, -1)
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {_TENSOR: np.ascontiguousarray(embeddings)}
+    save_file(tensors, folder / _WEIGHTS, metadata={"format": "pt"})
+    config = {
+        "peft_type": "PREFIX_TUNING",
+        "task_type": _TASKS.get(model.head),
+        "base_model_name_or_path": None if base_model is None else os.fspath(base_model),
+        "num_virtual_tokens": length,
+        "num_layers": layers,
+        "num_attention_heads": heads,
+        "token_dim": heads * width,
+        "num_transformer_submodules": 1,
+        "encoder_hidden_size": heads * width,
+        "prefix_projection": False,
+        "inference_mode": True,
+    }
+    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    (folder / _CONFIG).write_text(text, encoding="utf-8")
+
+
+def load_peft(
+    model: nnx.Module, directory: str | os.PathLike, *, dtype: DTypeLike = jnp.float32
+) -> nnx.Module:
+    """Returns the model with the prefix that PEFT or `save_peft` wrote.
+
+    The model that is given stays as it is; the two share the arrays of the weights.
+
+    Args:
+      model: a decoder of `zojax.models` without a prefix.
+      directory: a folder with `adapter_config.json` and `adapter_model.safetensors`.
+      dtype: of the prefix, whatever it is in the file.
+
+    Raises:
+      FileNotFoundError: if a file is missing.
+      ValueError: if the adapter is of another kind, or does not fit the model, or the model has a
+        prefix.
+    """
+    _module.check_plain(model)
+    folder = Path(directory)
+    config = _read_config(folder)
+    cache = model.empty_cache(1, config["num_virtual_tokens"])
+    layers, _, length, heads, width = cache.memory.key.shape
+    embeddings = _read_tensor(folder)
+    if embeddings.shape != (length, layers * 2 * heads * width):
+        raise ValueError(
+            f"{folder} has a prefix of shape {embeddings.shape}; for {type(model).__name__} with "
+            f"{layers} layers and {heads} key heads of width {width} it is "
+            f"{(length, layers * 2 * heads * width)}"
+        )
+    pair = embeddings.reshape(length, layers, 2, heads, width).transpose(2, 1, 0, 3, 4)
+    return _module.with_prefix(model, *(jnp.asarray(array, dtype) for array in pair))
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / _CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} has no {_CONFIG}, so it is not an adapter of PEFT")
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if config.get("peft_type") != "PREFIX_TUNING":
+        raise ValueError(f"{path} is of peft_type {config.get('peft_type')!r}, not PREFIX_TUNING")
+    # A projection is left out of what PEFT saves: the tensor is what comes out of it.
+    return config
+
+
+def _read_tensor(folder: Path) -> np.ndarray:
+    path = folder / _WEIGHTS
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} has no {_WEIGHTS}")
+    try:
+        return load_file(path)[_TENSOR]
+    except (safetensors.SafetensorError, KeyError) as error:
+        raise ValueError(f"{path} is damaged, or holds no {_TENSOR} ({error})") from error
