@@ -1,21 +1,77 @@
-"""Classification by prompt and option words, as MeZO defines it: records, data, scores."""
+"""Tasks: records of what is asked, their data, encodings, losses, scores and metrics.
 
+`load_task(name)` returns a `Task` and its examples; `encode_splits` makes arrays of them;
+`Task.loss` and `Task.scores` are pure functions of a model and a batch; `evaluate` judges.
+"""
+
+from experiments.tasks._columns import strip_texts
 from experiments.tasks._data import load_task
-from experiments.tasks._encoding import Encoded, encode_splits
+from experiments.tasks._demonstrations import with_demonstrations
+from experiments.tasks._encoding import Encoded, encode_candidates
 from experiments.tasks._evaluation import Evaluation, evaluate
-from experiments.tasks._scores import option_loss, option_scores
-from experiments.tasks._task import TASKS, Example, Task, accuracy
+from experiments.tasks._example import Example, ImageExample, MaskedExample
+from experiments.tasks._image_encoding import ImageFormat, ImageSplit
+from experiments.tasks._kinds import Choice, Classification, Generation, Images, Masked
+from experiments.tasks._masked_encoding import MaskedSplit
+from experiments.tasks._metrics import accuracy, exact_match, f1
+from experiments.tasks._objectives import accuracy_loss, end_tokens, f1_loss, token_classes
+from experiments.tasks._prompts import Prompts
+from experiments.tasks._sampling import PerClass, Sampling
+from experiments.tasks._scores import (
+    answer_loss,
+    image_loss,
+    image_scores,
+    masked_loss,
+    masked_scores,
+    option_loss,
+    option_scores,
+)
+from experiments.tasks._splits import Split, encode_splits
+from experiments.tasks._table import TASKS, Description, describe
+from experiments.tasks._task import Digits, Hub, Task
 
 __all__ = [
     "TASKS",
+    "Choice",
+    "Classification",
+    "Description",
+    "Digits",
     "Encoded",
     "Evaluation",
     "Example",
+    "Generation",
+    "Hub",
+    "ImageExample",
+    "ImageFormat",
+    "ImageSplit",
+    "Images",
+    "Masked",
+    "MaskedExample",
+    "MaskedSplit",
+    "PerClass",
+    "Prompts",
+    "Sampling",
+    "Split",
     "Task",
     "accuracy",
+    "accuracy_loss",
+    "answer_loss",
+    "describe",
+    "encode_candidates",
     "encode_splits",
+    "end_tokens",
     "evaluate",
+    "exact_match",
+    "f1",
+    "f1_loss",
+    "image_loss",
+    "image_scores",
     "load_task",
+    "masked_loss",
+    "masked_scores",
     "option_loss",
     "option_scores",
+    "strip_texts",
+    "token_classes",
+    "with_demonstrations",
 ]

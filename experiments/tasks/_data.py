@@ -1,79 +1,169 @@
-"""Reading tasks: JSON lines in a folder of three splits, or in one file that is split here."""
+"""From the name of a task to its examples by split."""
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from experiments.tasks._task import TASKS, Example, Task
+from experiments.tasks._example import Example, ImageExample, MaskedExample
+from experiments.tasks._kinds import Masked
+from experiments.tasks._read import SUFFIXES, make_all, read_rows
+from experiments.tasks._sampling import PerClass, Rows
+from experiments.tasks._table import OWN, TASKS
+from experiments.tasks._task import Task
 
 _ASSETS = Path(__file__).parents[1] / "assets"
+_SAMPLE = "sample"
 _SPLITS = ("train", "validation", "test")
+# Of the shipped samples: they have twelve rows and three of every class, or more, and six to test.
+_SMALL = {"num_train": 8, "num_dev": 4, "num_test": 6}
+_SMALL_PER_CLASS = {"num_train": 2, "num_dev": 1, "num_test": 6}
+Examples = dict[str, list[Example] | list[MaskedExample] | list[ImageExample]]
 
 
 def load_task(
-    name: str, *, template: str | None = None, options: Sequence[str] | None = None
-) -> tuple[Task, dict[str, list[Example]]]:
+    name: str,
+    *,
+    template: str | None = None,
+    options: Sequence[str] | None = None,
+    num_train: int | None = None,
+    num_dev: int | None = None,
+    num_test: int | None = None,
+    data_seed: int | None = None,
+) -> tuple[Task, Examples]:
     """Returns a task and its examples by split: train, validation, test.
 
     Args:
-      name: a name in `TASKS`; or a folder with train.jsonl, validation.jsonl and test.jsonl;
-        or one .jsonl file, of which a tenth becomes the test split and another the validation
-        split, always the same ones.
-      template: replaces the task's own, which for a folder or file is that of "reviews".
+      name: one of
+
+        - a name in `TASKS`: rows come from the task's source, usually the Hugging Face hub;
+        - NAME@sample: from the few rows of the same columns that are shipped;
+        - NAME@FOLDER: from files of the same columns, named like the source's splits
+          (train.jsonl and validation.jsonl, or .parquet), drawn as from the source;
+        - NAME@FILE: from one such file, split as the last of these;
+        - a folder with train, validation and test as .jsonl or .parquet, whose rows have `text`,
+          `label` and maybe `options`, or what the template says;
+        - one such file, of which a tenth becomes the test split and another the validation
+          split, always the same ones.
+      template: replaces the task's own, which for a folder or file is that of "reviews". With
+        {mask} in it, a folder or file is for masked language models.
       options: replace the task's own in the same way.
+      num_train: examples to train on; None: what the task says, and for a folder or file all.
+        For tasks with a mask, examples a class.
+      num_dev: examples to choose a checkpoint by, in the same way.
+      num_test: examples to report on.
+      data_seed: chooses which examples are used.
 
     Raises:
-      ValueError: for an unknown task, or data that cannot be read, naming file and line.
+      ValueError: for an unknown task, settings that do not fit it, or data that cannot be read,
+        naming file and line.
     """
-    task = TASKS.get(name, TASKS["reviews"])
+    limits = {"num_train": num_train, "num_dev": num_dev, "num_test": num_test}
+    _check_limits(limits, data_seed)
+    limits = {
+        key: value for key, value in (limits | {"seed": data_seed}).items() if value is not None
+    }
+    named, _, place = name.partition("@")
+    task = TASKS[named] if named in TASKS else _own_task(template)
+    task = _with_words(task, template, options)
+    if task.source is None or Path(place).is_file():
+        path = _ASSETS / OWN if name == OWN else Path(place if named in TASKS else name)
+        examples = _whole(path, name, task, limits)
+    else:
+        rows = _drawn(task, named, place, limits)
+        examples = {
+            split: make_all(task.example, of_split, f"task {name!r}, {split} split")
+            for split, of_split in rows.items()
+        }
+    empty = [split for split in _SPLITS if not examples[split]]
+    if empty:
+        raise ValueError(
+            f"task {name!r} leaves no examples for {' and '.join(empty)}; lower num_train, "
+            f"num_dev or num_test, or bring more data"
+        )
+    return task, examples
+
+
+def _check_limits(limits, seed):
+    for name, value in limits.items():
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1; got {value}")
+    if seed is not None and not 0 <= seed < 2**32:
+        raise ValueError(f"data_seed must lie between 0 and 2**32 - 1; got {seed}")
+
+
+def _own_task(template: str | None) -> Task:
+    """What is asked of a user's rows."""
+    own = TASKS[OWN]
+    if template is None or "{mask}" not in template:
+        return own
+    return dataclasses.replace(own, kind=Masked(template, own.kind.options, max_length=512))
+
+
+def _with_words(task: Task, template: str | None, options: Sequence[str] | None) -> Task:
     given = {"template": template, "options": tuple(options) if options else None}
-    task = dataclasses.replace(task, **{key: value for key, value in given.items() if value})
-    path = _ASSETS / name if name in TASKS else Path(name)
+    given = {key: value for key, value in given.items() if value}
+    for name in given:
+        if not hasattr(task.kind, name):
+            kind = type(task.kind).__name__.lower()
+            raise ValueError(f"{name} does not go with a task of the kind {kind}; leave it out")
+    return dataclasses.replace(task, kind=dataclasses.replace(task.kind, **given))
+
+
+def _drawn(task: Task, named: str, place: str, limits: dict[str, int]) -> dict[str, Rows]:
+    """Rows drawn from the two splits of a source, as the paper draws them."""
+    sampling = task.sampling
+    if place == _SAMPLE:
+        small = _SMALL_PER_CLASS if isinstance(sampling, PerClass) else _SMALL
+        sampling = dataclasses.replace(sampling, **small)
+    folder = _ASSETS / "tasks" / named if place == _SAMPLE else Path(place)
+    if place and not folder.is_dir():
+        raise ValueError(
+            f"task {named}@{place}: there is no such folder; it takes one with {task.source.train} "
+            f"and {task.source.test} as .jsonl or .parquet, or @{_SAMPLE} for what is shipped"
+        )
+    names = (task.source.train, task.source.test)
+    sources = [read_rows(_file(folder, name)) for name in names] if place else task.source.load()
+    return dataclasses.replace(sampling, **limits).draw(*sources)
+
+
+def _whole(path: Path, name: str, task: Task, limits: dict[str, int]) -> Examples:
+    """All examples of a folder or file, or as many of them as the limits say."""
     if path.is_dir():
-        examples = {split: _read(path / f"{split}.jsonl", task) for split in _SPLITS}
+        files = {split: _file(path, split) for split in _SPLITS}
+        examples = {split: _examples(file, task) for split, file in files.items()}
     elif path.is_file():
-        examples = _split(_read(path, task), path)
+        examples = _split(_examples(path, task), path)
     else:
         raise ValueError(
             f"task {name!r} is unknown: neither one of {sorted(TASKS)}, nor a folder, nor a "
             f"file of JSON lines"
         )
-    _check_options(examples, name)
-    return task, examples
-
-
-def _read(path: Path, task: Task) -> list[Example]:
-    if not path.is_file():
-        raise ValueError(f"task: {path} is missing; a folder needs {', '.join(_SPLITS)} as .jsonl")
-    examples = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            examples.append(task.example(_parse(line)))
-        except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {error}") from None
-    if not examples:
-        raise ValueError(f"task: {path} holds no examples")
+    order = np.random.default_rng(limits.get("seed", 0)).permutation
+    for split, limit in zip(_SPLITS, ("num_train", "num_dev", "num_test"), strict=True):
+        if limit in limits:
+            chosen = order(len(examples[split]))[: limits[limit]]
+            examples[split] = [examples[split][index] for index in chosen]
     return examples
 
 
-def _parse(line: bytes) -> dict:
-    try:
-        record = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"not UTF-8 text ({error.reason})") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON ({error.msg}, column {error.colno})") from None
-    if not isinstance(record, dict):
-        raise ValueError('not a JSON object like {"text": ..., "label": ...}')
-    return record
+def _examples(path: Path, task: Task) -> list:
+    return make_all(task.example, read_rows(path), str(path))
 
 
-def _split(examples: list[Example], path: Path) -> dict[str, list[Example]]:
+def _file(folder: Path, split: str) -> Path:
+    files = [folder / f"{split}{suffix}" for suffix in SUFFIXES]
+    found = [path for path in files if path.is_file()]
+    if not found:
+        raise ValueError(
+            f"task: {files[0]} is missing; a folder needs a file for every split, named like it, "
+            f"as .jsonl or .parquet"
+        )
+    return found[0]
+
+
+def _split(examples: list, path: Path) -> Examples:
     tenth = max(1, len(examples) // 10)
     if len(examples) < 3:
         raise ValueError(f"task: {path} holds {len(examples)} examples; at least 3 are needed")
@@ -83,11 +173,3 @@ def _split(examples: list[Example], path: Path) -> dict[str, list[Example]]:
         split: [examples[index] for index in part]
         for split, part in zip(_SPLITS, parts, strict=True)
     }
-
-
-def _check_options(examples: dict[str, list[Example]], name: str) -> None:
-    counts = {len(example.candidates) for split in examples.values() for example in split}
-    if len(counts) > 1:
-        raise ValueError(
-            f"task {name!r}: every example needs the same number of options; got {sorted(counts)}"
-        )

@@ -1,4 +1,4 @@
-"""From words to padded arrays.
+"""From words to padded arrays, for models that read from left to right.
 
 Every candidate of an example (its text with one of the options) is one sequence. The tokens by
 which it is longer than the prompt are its option tokens. Sequences are padded on the left, so
@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.tasks._task import Example
+from experiments.tasks._example import Example
+from experiments.tasks._padding import pad, padded_length
+from experiments.tasks._prompts import Prompts
+from experiments.tasks._tokens import check_left_to_right, cut_left, token_ids
 
 if TYPE_CHECKING:  # importing transformers takes seconds
     from transformers import PreTrainedTokenizerBase
+
+Splits = dict[str, list[Example]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,19 +28,31 @@ class Encoded:
 
     Attributes:
       sequences: token ids by example and option.
-      option_lengths: number of option tokens, shape (examples, options), int32.
+      option_lengths: number of option tokens, shape (examples, options), int32; 0 where an example
+        has fewer options than another.
       labels: index of the right option, shape (examples,), int32.
+      gold: which options count as right, shape (examples, options), bool.
       max_option_length: the largest of the option lengths of all splits.
       max_length: no sequence is longer.
       num_truncated: how many sequences were cut to `max_length`.
+      gold_only: whether batches hold the right option alone, which a loss may need no more than.
+      prompts: what an answer is generated from, where one is.
     """
 
     sequences: list[list[np.ndarray]]
     option_lengths: np.ndarray
     labels: np.ndarray
+    gold: np.ndarray
     max_option_length: int
     max_length: int
     num_truncated: int
+    gold_only: bool = False
+    prompts: Prompts | None = None
+
+    @property
+    def num_sequences(self) -> int:
+        """The number of sequences that one example brings to a batch."""
+        return 1 if self.gold_only else self.option_lengths.shape[1]
 
     def lengths(self) -> np.ndarray:
         """The length of the longest sequence of each example, shape (examples,)."""
@@ -44,44 +61,57 @@ class Encoded:
     def batch(self, indices: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
         """Returns the examples given as padded arrays.
 
-        With B examples, C options, L the padded length and M `max_option_length`:
+        With B examples, C options (1 if `gold_only`), L the padded length and M
+        `max_option_length`:
 
         - `input_ids` (B, C, L) int32 and `attention_mask` (B, C, L) bool, padded on the left;
-        - `option_mask` (B, C, M) bool: which of the last M tokens are option tokens;
-        - `labels` (B,) int32.
+        - `option_mask` (B, C, M) bool: which of the last M tokens are option tokens. An option
+          that an example does not have has none; its tokens repeat those of the first option;
+        - `labels` (B,) int32, zeros if `gold_only`.
         """
-        chosen = [self.sequences[index] for index in indices]
-        longest = max(len(ids) for candidates in chosen for ids in candidates)
+        indices = np.asarray(indices)
+        labels = self.labels[indices]
+        options = labels[:, None] if self.gold_only else np.arange(self.option_lengths.shape[1])
+        options = np.broadcast_to(options, (len(indices), self.num_sequences))
+        option_lengths = np.take_along_axis(self.option_lengths[indices], options, axis=1)
+        sequences = [
+            self.sequences[example][option if option_lengths[row, column] else 0]
+            for row, example in enumerate(indices)
+            for column, option in enumerate(options[row])
+        ]
+        longest = max(map(len, sequences))
         length = padded_length(max(longest, self.max_option_length + 1), self.max_length)
-        input_ids = np.zeros((len(chosen), len(chosen[0]), length), np.int32)
-        attention_mask = np.zeros(input_ids.shape, bool)
-        for row, candidates in enumerate(chosen):
-            for column, ids in enumerate(candidates):
-                input_ids[row, column, length - len(ids) :] = ids
-                attention_mask[row, column, length - len(ids) :] = True
+        input_ids, attention_mask = pad(sequences, length, left=True)
         from_end = np.arange(self.max_option_length, 0, -1)
         return {
-            "input_ids": input_ids,
-            "attention_mask": attention_mask,
-            "option_mask": from_end <= self.option_lengths[np.asarray(indices)][..., None],
-            "labels": self.labels[np.asarray(indices)],
+            "input_ids": input_ids.reshape(*options.shape, length),
+            "attention_mask": attention_mask.reshape(*options.shape, length),
+            "option_mask": from_end <= option_lengths[..., None],
+            "labels": np.zeros_like(labels) if self.gold_only else labels,
         }
 
+    def pieces(self) -> "Encoded":
+        """Every candidate as an example of its own: what is scored has no empty places then."""
+        sequences = [[ids] for candidates in self.sequences for ids in candidates]
+        zeros = np.zeros(len(sequences), np.int32)
+        return dataclasses.replace(
+            self,
+            sequences=sequences,
+            option_lengths=self.option_lengths[self.option_lengths > 0][:, None],
+            labels=zeros,
+            gold=np.ones((len(sequences), 1), bool),
+            gold_only=False,
+        )
 
-def padded_length(length: int, max_length: int) -> int:
-    """The least of 8, 16, 24, 32, 48, 64, 96, 128, ... that is not below `length`.
-
-    All are multiples of 8, two in each octave: every length is one more program to compile.
-    The last one is `max_length`, whatever it is.
-    """
-    power = max(8, 1 << (length - 1).bit_length())
-    between = power * 3 // 4
-    fits = length <= between and between % 8 == 0
-    return min(between if fits else power, max_length)
+    def gather(self, scores: np.ndarray) -> np.ndarray:
+        """From scores (pieces, 1) to (examples, options), -inf in places without one."""
+        gathered = np.full(self.option_lengths.shape, -np.inf, np.float32)
+        gathered[self.option_lengths > 0] = scores[:, 0]
+        return gathered
 
 
-def encode_splits(
-    tokenizer: "PreTrainedTokenizerBase", splits: dict[str, list[Example]], *, max_length: int
+def encode_candidates(
+    tokenizer: "PreTrainedTokenizerBase", splits: Splits, *, max_length: int
 ) -> dict[str, Encoded]:
     """Encodes all splits.
 
@@ -91,43 +121,41 @@ def encode_splits(
       max_length: longer sequences lose tokens on the left, after BOS.
 
     Raises:
-      ValueError: if an option adds no token, or leaves no room for a token of the prompt.
+      ValueError: if an option adds no token, or leaves no room for a token of the prompt; if the
+        tokenizer ends texts with a token of its own.
     """
-    parts = {}
-    for split, examples in splits.items():
-        prompts = _token_ids(tokenizer, [example.prompt for example in examples])
-        candidates = _token_ids(tokenizer, [text for e in examples for text in e.candidates])
-        parts[split] = _rows(prompts, candidates, examples, tokenizer, max_length)
-    longest = max(int(lengths.max()) for _, lengths, _ in parts.values())
+    check_left_to_right(tokenizer)
+    parts = {name: _rows(tokenizer, examples, max_length) for name, examples in splits.items()}
+    num_options = max(len(lengths) for _, rows, _ in parts.values() for lengths in rows)
+    longest = max(max(lengths) for _, rows, _ in parts.values() for lengths in rows)
     return {
-        split: Encoded(
+        name: Encoded(
             sequences=sequences,
-            option_lengths=lengths,
-            labels=np.array([example.label for example in splits[split]], np.int32),
+            option_lengths=np.array(
+                [lengths + [0] * (num_options - len(lengths)) for lengths in rows], np.int32
+            ),
+            labels=np.array([example.label for example in splits[name]], np.int32),
+            gold=_gold(splits[name], num_options),
             max_option_length=longest,
             max_length=max_length,
             num_truncated=num_truncated,
         )
-        for split, (sequences, lengths, num_truncated) in parts.items()
+        for name, (sequences, rows, num_truncated) in parts.items()
     }
 
 
-def _token_ids(tokenizer: "PreTrainedTokenizerBase", texts: list[str]) -> list[list[int]]:
-    return tokenizer(texts, verbose=False)["input_ids"]
-
-
-def _rows(prompts, candidates, examples, tokenizer, max_length):
+def _rows(tokenizer, examples, max_length):
     """Sequences and option lengths by example and option, and how many had to be cut."""
-    num_options = len(examples[0].candidates)
-    option_lengths = np.zeros((len(examples), num_options), np.int32)
-    sequences, num_truncated = [], 0
-    for row, (example, prompt) in enumerate(zip(examples, prompts, strict=True)):
-        of_example = candidates[row * num_options : (row + 1) * num_options]
-        for column, ids in enumerate(of_example):
-            option_lengths[row, column] = len(ids) - len(prompt)
-            _check_option(option_lengths[row, column], example.candidates[column], max_length)
-            num_truncated += len(ids) > max_length
-        sequences.append([_cut(ids, tokenizer.bos_token_id, max_length) for ids in of_example])
+    prompts = token_ids(tokenizer, [example.prompt for example in examples])
+    candidates = iter(token_ids(tokenizer, [text for e in examples for text in e.candidates]))
+    sequences, option_lengths, num_truncated = [], [], 0
+    for example, prompt in zip(examples, prompts, strict=True):
+        of_example = [next(candidates) for _ in example.candidates]
+        option_lengths.append([len(ids) - len(prompt) for ids in of_example])
+        for length, text in zip(option_lengths[-1], example.candidates, strict=True):
+            _check_option(length, text, max_length)
+        num_truncated += sum(len(ids) > max_length for ids in of_example)
+        sequences.append([cut_left(ids, tokenizer.bos_token_id, max_length) for ids in of_example])
     return sequences, option_lengths, num_truncated
 
 
@@ -144,9 +172,8 @@ def _check_option(option_length: int, text: str, max_length: int) -> None:
         )
 
 
-def _cut(ids: list[int], bos: int | None, max_length: int) -> np.ndarray:
-    """Keeps the last tokens, and BOS if it stands first."""
-    if len(ids) <= max_length:
-        return np.array(ids, np.int32)
-    first = ids[:1] if ids[0] == bos else []
-    return np.array(first + ids[len(ids) - max_length + len(first) :], np.int32)
+def _gold(examples: list[Example], num_options: int) -> np.ndarray:
+    gold = np.zeros((len(examples), num_options), bool)
+    for row, example in enumerate(examples):
+        gold[row, list(example.gold or (example.label,))] = True
+    return gold

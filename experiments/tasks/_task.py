@@ -1,116 +1,131 @@
-"""What a task is: a template, the words to choose from, and how choices are judged."""
+"""What a task is: a record of where its rows come from and what is asked about them."""
 
 import dataclasses
-import string
+import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
+import jax
 
-_OPTION = "{option}"
+from experiments.tasks._columns import Row
+from experiments.tasks._example import Example, ImageExample, MaskedExample
+from experiments.tasks._kinds import Kind
+from experiments.tasks._metrics import accuracy
+from experiments.tasks._sampling import PerClass, Rows, Sampling
+
+_LARGE_MODELS = Sampling()
 
 
 @dataclasses.dataclass(frozen=True)
-class Example:
-    """One example in words.
+class Hub:
+    """A data set of the Hugging Face hub, read by `datasets`.
 
     Attributes:
-      prompt: the text without an option.
-      candidates: the text with each option in turn.
-      label: index of the right candidate.
+      path: of the repository.
+      name: of the configuration, where there are several.
+      train: the split that train and validation examples are drawn from.
+      test: the split that test examples are drawn from. Where the labels of the official test
+        split are secret, papers report on the validation split.
+      revision: where the files of the main branch cannot be read without running code.
     """
 
-    prompt: str
-    candidates: tuple[str, ...]
-    label: int
+    path: str
+    name: str | None = None
+    train: str = "train"
+    test: str = "validation"
+    revision: str | None = None
+
+    def load(self) -> tuple[Rows, Rows]:
+        """Downloads what is not in the cache, and returns the rows of both splits.
+
+        Raises:
+          ValueError: if `datasets` is not installed, or the data cannot be had.
+        """
+        try:
+            # Its import takes a second, and most runs do without.
+            datasets = importlib.import_module("datasets")
+        except ImportError:
+            raise ValueError(f"data set {self} needs datasets; install it with pip") from None
+        try:
+            train, test = (
+                datasets.load_dataset(self.path, self.name, split=split, revision=self.revision)
+                for split in (self.train, self.test)
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"data set {self} cannot be read from the Hugging Face hub ({error}); without it, "
+                f"add @FOLDER to the task, with {self.train} and {self.test} as .jsonl or "
+                f".parquet, or @sample"
+            ) from None
+        return train, test
+
+    def __str__(self):
+        return f"{self.path}/{self.name}" if self.name else self.path
 
 
-def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
-    """Share of examples whose prediction is the label."""
-    return float(np.mean(predictions == labels))
+@dataclasses.dataclass(frozen=True)
+class Digits:
+    """The 1797 handwritten digits, 8 × 8 gray values from 0 to 16, that scikit-learn ships.
+
+    The last 500 are for testing: the file is ordered by writer, so they come from other hands.
+
+    Source: Alpaydin, Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
+    """
+
+    train: str = "train"
+    test: str = "test"
+
+    def load(self) -> tuple[Rows, Rows]:
+        """Returns the rows of both splits; gray values become 0 … 255.
+
+        Raises:
+          ValueError: if scikit-learn is not installed.
+        """
+        try:
+            digits = importlib.import_module("sklearn.datasets").load_digits()
+        except ImportError:
+            raise ValueError("task 'digits' needs scikit-learn; install it with pip") from None
+        pixels = (digits.images * 255 / 16).round().astype("uint8")
+        rows = [
+            {"image": image, "label": int(label)}
+            for image, label in zip(pixels, digits.target, strict=True)
+        ]
+        return rows[:-500], rows[-500:]
+
+    def __str__(self):
+        return "scikit-learn"
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A classification task in words.
+    """A task.
 
     Attributes:
-      template: text with fields of the data in braces, ending in "{option}". The prompt is
-        what stands before it, without the spaces at its end: with most tokenizers the space
-        before a word belongs to the token of the word.
-      options: the words to choose from, in the order of the labels.
-      metric: judges predicted against true labels.
+      kind: what is asked, and how it is trained and scored.
+      source: where the rows are; None: in a file or folder of the user's.
+      sampling: which rows are used.
+      row: makes the fields that the kind needs of a row of the source.
+      metric: judges predictions against labels, or generated texts against answers.
     """
 
-    template: str
-    options: tuple[str, ...]
-    metric: Callable[[np.ndarray, np.ndarray], float] = accuracy
+    kind: Kind
+    source: Hub | Digits | None = None
+    sampling: Sampling | PerClass = _LARGE_MODELS
+    row: Callable[[Row], Mapping[str, Any]] = dict
+    metric: Callable[[Any, Any], float] = accuracy
 
-    def __post_init__(self):
-        try:
-            self.fields()
-        except ValueError as error:
-            raise ValueError(f"template {self.template!r} cannot be read: {error}") from None
-        if not self.template.endswith(_OPTION) or self.template.count(_OPTION) != 1:
-            raise ValueError(
-                f"template must end in {_OPTION} and hold it once; got {self.template!r}"
-            )
-        if len(self.options) < 2 or len(set(self.options)) != len(self.options):
-            raise ValueError(f"options must be at least two different words; got {self.options}")
-
-    def fields(self) -> list[str]:
-        """The fields that the template takes from the data."""
-        names = [name for _, name, _, _ in string.Formatter().parse(self.template) if name]
-        return [name for name in names if name != "option"]
-
-    def example(self, record: Mapping[str, Any]) -> Example:
-        """Fills the template.
-
-        Args:
-          record: one line of data: the fields of the template, strings; `label`, an index into
-            the options or one of them; maybe `options`, which then replace the task's own.
+    def example(self, row: Row) -> Example | MaskedExample | ImageExample:
+        """Makes an example of a row of the source.
 
         Raises:
           ValueError: if something is missing or of the wrong kind, naming it.
         """
-        fields = {name: _text(record, name) for name in self.fields()}
-        options = self._options(record)
-        prompt = self.template.removesuffix(_OPTION).rstrip(" ").format(**fields)
-        candidates = tuple(self.template.format(**fields, option=option) for option in options)
-        return Example(prompt, candidates, _label(record, options))
+        return self.kind.example(self.row(row))
 
-    def _options(self, record: Mapping[str, Any]) -> tuple[str, ...]:
-        options = record.get("options", list(self.options))
-        are_texts = isinstance(options, list) and all(isinstance(text, str) for text in options)
-        if not are_texts or len(options) < 2:
-            raise ValueError(f'"options" must be a list of at least two strings; got {options!r}')
-        return tuple(options)
+    def loss(self, model: Any, batch: Mapping[str, jax.Array]) -> jax.Array:
+        """What training minimizes, shape (), float32; the kind's."""
+        return self.kind.loss(model, batch)
 
-
-def _text(record: Mapping[str, Any], name: str) -> str:
-    if name not in record:
-        raise ValueError(f'field "{name}" is missing; the template needs it')
-    if not isinstance(record[name], str):
-        raise ValueError(f'field "{name}" must be a string; got {record[name]!r}')
-    return record[name].strip()
-
-
-def _label(record: Mapping[str, Any], options: tuple[str, ...]) -> int:
-    if "label" not in record:
-        raise ValueError('field "label" is missing')
-    label = record["label"]
-    if isinstance(label, str) and label in options:
-        return options.index(label)
-    is_index = isinstance(label, int) and not isinstance(label, bool)
-    if is_index and 0 <= label < len(options):
-        return label
-    raise ValueError(
-        f'"label" must be one of the options {list(options)} or an index from 0 to '
-        f"{len(options) - 1}; got {label!r}"
-    )
-
-
-_SENTIMENT = Task(template="{text} It was {option}", options=("terrible", "great"))
-
-# Shipped data lie in experiments/assets/NAME.
-TASKS = {"reviews": _SENTIMENT}
+    def scores(self, model: Any, batch: Mapping[str, jax.Array]) -> jax.Array:
+        """What predictions are made of, shape (B, C), float32; the kind's."""
+        return self.kind.scores(model, batch)

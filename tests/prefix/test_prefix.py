@@ -99,6 +99,13 @@ def test_the_given_model_stays_as_it_is(model, adapted):
     assert isinstance(adapted.layers.self_attn.prefix, prefix.Prefix)
 
 
+def test_a_prefix_can_be_removed(model, adapted):
+    np.testing.assert_array_equal(call(prefix.remove(adapted), IDS), call(model, IDS))
+    assert isinstance(adapted.layers.self_attn.prefix, prefix.Prefix)
+    with pytest.raises(ValueError, match="has no prefix"):
+        prefix.remove(model)
+
+
 def test_peft_files_come_back(model, adapted, tmp_path):
     prefix.save_peft(adapted, tmp_path, base_model="some/model")
     back = prefix.load_peft(model, tmp_path)

@@ -21,7 +21,7 @@ arXiv:2101.00190.
 """
 
 from zojax.prefix._adapt import adapt
-from zojax.prefix._module import Prefix, PrefixParam
+from zojax.prefix._module import Prefix, PrefixParam, remove
 from zojax.prefix._peft import load_peft, save_peft
 
-__all__ = ["Prefix", "PrefixParam", "adapt", "load_peft", "save_peft"]
+__all__ = ["Prefix", "PrefixParam", "adapt", "load_peft", "remove", "save_peft"]

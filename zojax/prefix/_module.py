@@ -65,3 +65,15 @@ def with_prefix(model: nnx.Module, key: jax.Array, value: jax.Array) -> nnx.Modu
     new = nnx.clone(model)  # variables of its own, around the same arrays
     attention(new).prefix = Prefix(key, value)
     return new
+
+
+def remove(model: nnx.Module) -> nnx.Module:
+    """Returns the model without its prefix: what it was before, sharing its arrays.
+
+    Raises:
+      ValueError: if it has none.
+    """
+    of(model)
+    new = nnx.clone(model)
+    attention(new).prefix = None
+    return new
