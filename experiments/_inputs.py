@@ -5,9 +5,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from experiments import tasks
+from experiments._images import image_format, save_image_format
 from zojax import models
 
 if TYPE_CHECKING:  # importing transformers takes seconds
@@ -15,23 +18,36 @@ if TYPE_CHECKING:  # importing transformers takes seconds
 
 _ASSETS = Path(__file__).parent / "assets"
 _SETTINGS = "settings.json"
+_LONGEST = 2048
 # A resumed run may be longer, and may look at itself more or less often.
 _MAY_CHANGE = ("steps", "eval_every", "resume", "out")
 
 
-def load_model(model: str, dtype: str) -> tuple[nnx.Module, "PreTrainedTokenizerBase"]:
-    """Returns a model and its tokenizer.
+def load_model(
+    model: str, dtype: str, task: tasks.Task, key: jax.Array
+) -> tuple[nnx.Module, "PreTrainedTokenizerBase | tasks.ImageFormat"]:
+    """Returns a model with the head that a task needs, and what makes arrays for it.
 
     Args:
       model: name of a folder in experiments/assets, path of a folder, or Hugging Face id.
       dtype: of the weights.
+      task: what the model is asked.
+      key: starts a classifier that the checkpoint lacks.
 
     Raises:
-      ValueError: if there is no tokenizer, or it knows more tokens than the model.
+      ValueError: if there is no tokenizer, or it knows more tokens than the model; if the model
+        has no head for the task.
     """
     source = model_source(model)
+    settings = {"dtype": jnp.dtype(dtype)}
+    if isinstance(task.kind, tasks.Images):
+        network = models.from_pretrained(
+            source, head="classifier", num_labels=task.kind.num_labels, key=key, **settings
+        )
+        return network, image_format(source, network)
+    head = "masked_language_model" if isinstance(task.kind, tasks.Masked) else "language_model"
     tokenizer = _load_tokenizer(source)
-    network = models.from_pretrained(source, dtype=jnp.dtype(dtype))
+    network = models.from_pretrained(source, head=head, **settings)
     largest = max(tokenizer.get_vocab().values())
     if largest >= network.config.vocab_size:
         raise ValueError(
@@ -50,6 +66,8 @@ def model_source(model: str) -> str:
 def checked_length(max_length: int | None, model: nnx.Module, *, taken: int = 0) -> int:
     """Returns how long sequences may be: what is given, or what the model can, at most 2048.
 
+    Models for pictures have no sequences of tokens, and any length does.
+
     Args:
       max_length: what is given, None for nothing.
       model: whose config says how many positions it has.
@@ -58,8 +76,9 @@ def checked_length(max_length: int | None, model: nnx.Module, *, taken: int = 0)
     Raises:
       ValueError: if the model has fewer positions.
     """
-    positions = model.config.max_position_embeddings - taken
-    length = min(positions, 2048) if max_length is None else max_length
+    longest = getattr(model.config, "max_position_embeddings", _LONGEST)
+    positions = getattr(model.config, "longest", longest) - taken
+    length = min(positions, _LONGEST) if max_length is None else max_length
     if not 3 <= length <= positions:
         raise ValueError(
             f"max_length must lie between 3 and {positions}, the positions of the model"
@@ -67,6 +86,14 @@ def checked_length(max_length: int | None, model: nnx.Module, *, taken: int = 0)
             + f"; got {length}"
         )
     return length
+
+
+def save_processor(processor: "PreTrainedTokenizerBase | tasks.ImageFormat", folder: Path) -> None:
+    """Writes what made the arrays beside the model that took them."""
+    if isinstance(processor, tasks.ImageFormat):
+        save_image_format(processor, folder)
+    else:
+        processor.save_pretrained(folder)
 
 
 def shipped_models() -> list[Path]:

@@ -32,24 +32,32 @@ class Recipe(NamedTuple):
       make: builds it from settings in which nothing is None, and a key.
       evaluations: loss evaluations an update, given its directions.
       learning_rate: for all weights.
-      adapter_learning_rate: for an adapter.
+      lora_learning_rate: for LoRA.
       radius: for all weights.
       num_queries: directions an update.
       samplers: the laws that it can be given; the first is its own. Empty for a method that takes
         gradients: it has neither directions nor a radius.
       sampler_rank: the rank of its own factored directions.
+      prefix_learning_rate: for a prefix; None where it was not searched, and LoRA's is taken.
       needs_lora: whether it only trains LoRA adapters.
     """
 
     make: Method
     evaluations: Callable[[int | None], int]
     learning_rate: float
-    adapter_learning_rate: float
+    lora_learning_rate: float
     radius: float = 1e-3
     num_queries: int = 1
     samplers: tuple[str, ...] = _LAWS
     sampler_rank: int = 1
+    prefix_learning_rate: float | None = None
     needs_lora: bool = False
+
+    def rate(self, adapter: str) -> float:
+        """The learning rate for what is trained: "none" for all weights, "lora" or "prefix"."""
+        if adapter == "none":
+            return self.learning_rate
+        return (adapter == "prefix" and self.prefix_learning_rate) or self.lora_learning_rate
 
     @property
     def takes_gradients(self) -> bool:
@@ -126,8 +134,8 @@ def _adamw(settings: "Settings", key: jax.Array) -> optax.GradientTransformation
 
 
 METHODS: dict[str, Recipe] = {
-    "mezo": Recipe(_simple(zojax.mezo), _pairs, 1e-4, 1e-2),
-    "mezo_adam": Recipe(_simple(zojax.mezo_adam), _pairs, 1e-3, 1e-2),
+    "mezo": Recipe(_simple(zojax.mezo), _pairs, 1e-4, 1e-2, prefix_learning_rate=1.0),
+    "mezo_adam": Recipe(_simple(zojax.mezo_adam), _pairs, 1e-3, 1e-2, prefix_learning_rate=3e-2),
     "mezo_bcd": Recipe(_simple(zojax.mezo_bcd), _pairs, 1e-3, 3e-2, samplers=_DENSE),
     "zo_muon": Recipe(
         _zo_muon, _around_base, 1e-2, 1e-2, num_queries=4, samplers=("factored",), sampler_rank=64
@@ -157,5 +165,12 @@ METHODS: dict[str, Recipe] = {
         _simple(zojax.zo_adamm), _one_sided, 1e-3, 1e-2, num_queries=10, samplers=_SPHERE
     ),
     "zo_rmsprop": Recipe(_simple(zojax.zo_rmsprop), _one_sided, 3e-4, 3e-3, num_queries=10),
-    "adamw": Recipe(_adamw, lambda _: _first_order.GRADIENT_COST, 1e-3, 3e-3, samplers=()),
+    "adamw": Recipe(
+        _adamw,
+        lambda _: _first_order.GRADIENT_COST,
+        3e-4,
+        1e-3,
+        samplers=(),
+        prefix_learning_rate=1e-2,
+    ),
 }

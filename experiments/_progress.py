@@ -31,7 +31,8 @@ class Window:
     def add(self, measured: dict[str, jax.Array], batch: dict[str, np.ndarray]) -> None:
         """Adds a step; its arrays may still be in the making."""
         self._measured.append(measured)
-        self._tokens += int(batch["attention_mask"].sum())
+        mask = batch.get("attention_mask")
+        self._tokens += len(batch["labels"]) if mask is None else int(mask.sum())
 
     def read(self, step: int) -> dict[str, float]:
         """Waits for the device, returns the numbers of the window, and starts a new one.
@@ -41,7 +42,8 @@ class Window:
 
         Returns:
           The mean of the finite losses (nan if there was none), the loss evaluations and the
-          updates withheld since the run began, and the tokens that met the model a second.
+          updates withheld since the run began, and the tokens (or pictures) that met the model a
+          second.
         """
         measured = jax.device_get(self._measured)
         seconds = time.perf_counter() - self._start
@@ -65,11 +67,22 @@ class ProgressView:
       console: where to draw.
       steps: how many steps the run has.
       step: how many of them are done.
+      metric: what the score is called.
+      unit: what the model reads, in three letters.
     """
 
-    def __init__(self, console: Console, *, steps: int, step: int = 0):
+    def __init__(
+        self,
+        console: Console,
+        *,
+        steps: int,
+        step: int = 0,
+        metric: str = "accuracy",
+        unit: str = "tok",
+    ):
         self._console = console
         self._steps = steps
+        self._metric, self._unit = metric, unit
         self._dev = ""
         self._bar = Progress(
             MofNCompleteColumn(table_column=Column(min_width=2 * len(str(steps)) + 1)),
@@ -89,7 +102,7 @@ class ProgressView:
         last = (
             f"[red]{withheld:,} non-finite[/]"
             if withheld
-            else f"{_short(numbers['tokens_per_second'])} tok/s"
+            else f"{_short(numbers['tokens_per_second'])} {self._unit}/s"
         )
         text = f"loss [bold]{numbers['train_loss']:.3f}[/]{self._dev} · {spent:,} evals · {last}"
         self._bar.update(self._task, completed=step, numbers=text)
@@ -99,11 +112,11 @@ class ProgressView:
         self._dev = f" · dev [bold]{score:.1%}[/]"
         self.log(step, numbers)
         if not self._console.is_terminal:
-            skipped = numbers["num_nonfinite"]
+            skipped, spent = numbers["num_nonfinite"], numbers["loss_evaluations"]
             self._console.print(
-                f"step {step}/{self._steps}: loss {numbers['train_loss']:.4f}, dev accuracy "
-                f"{score:.1%}, dev loss {loss:.4f}, {numbers['loss_evaluations']:,} loss "
-                f"evaluations, {_short(numbers['tokens_per_second'])} tokens/s"
+                f"step {step}/{self._steps}: loss {numbers['train_loss']:.4f}, dev "
+                f"{self._metric} {score:.1%}, dev loss {loss:.4f}, {spent:,} loss evaluations, "
+                f"{_short(numbers['tokens_per_second'])} {self._unit}/s"
                 + (f", {skipped} non-finite" if skipped else ""),
                 soft_wrap=True,
                 highlight=False,

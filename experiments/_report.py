@@ -16,8 +16,8 @@ from experiments._costs import Costs
 from zojax import training
 
 if TYPE_CHECKING:
+    from experiments._job import Job
     from experiments._settings import Settings
-    from experiments.finetune import Job
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +28,12 @@ class Result:
       out: the folder with everything; `out / "model"` is the fine-tuned model.
       best_step: after so many updates that model was made: the evaluation with the least
         validation loss.
-      score_before: accuracy on the test split before the first update.
-      score_after: accuracy of the fine-tuned model on the test split.
+      score_before: what the task's metric, usually accuracy, says of the test split before the
+        first update.
+      score_after: the same of the fine-tuned model.
       loss_before: on the validation split before the first update.
       loss_after: on the validation split, of the fine-tuned model.
-      loss_evaluations: spent on training, each on a whole batch.
+      loss_evaluations: spent on training, each on a whole batch; a gradient counts as three.
       num_nonfinite: updates withheld because a loss was not finite.
       step_over_forwards: time of an update over that of as many plain losses as it evaluates.
       memory_over_inference: bytes that an update needs (weights and temporaries) over those of
@@ -53,6 +54,28 @@ class Result:
     state_over_weights: float
 
 
+def summarize(
+    out: Path, best_step: int, loss_evaluations: int, num_nonfinite: int, costs: Costs
+) -> Result:
+    """Returns the numbers of a run, with the scores and losses that its metrics hold."""
+    records = training.read_metrics(out)
+    tests = [record["test_score"] for record in records if "test_score" in record]
+    losses = [record["validation_loss"] for record in records if "validation_loss" in record]
+    return Result(
+        out=out,
+        best_step=best_step,
+        score_before=tests[0],
+        score_after=tests[-1],
+        loss_before=losses[0],
+        loss_after=min(losses[1:]),
+        loss_evaluations=loss_evaluations,
+        num_nonfinite=num_nonfinite,
+        step_over_forwards=costs.step_over_forwards,
+        memory_over_inference=costs.memory_over_inference,
+        state_over_weights=costs.state_over_weights,
+    )
+
+
 def describe(console: Console, settings: "Settings", job: "Job") -> None:
     """Says what is about to run."""
     trained, frozen = (
@@ -60,16 +83,15 @@ def describe(console: Console, settings: "Settings", job: "Job") -> None:
     )
     sizes = ", ".join(f"{len(split.labels):,} {name}" for name, split in job.splits.items())
     longest = max(int(split.lengths().max()) for split in job.splits.values())
+    lengths = f"; up to {longest} tokens" if longest else ""
     cut = sum(split.num_truncated for split in job.splits.values())
     lines = {
         "model": f"{settings.model}: {trained:,} weights"
         + (f" of an adapter beside {frozen:,}" if frozen else "")
         + f", {settings.dtype}",
-        "task": f"{settings.task}: {sizes}; up to {longest} tokens"
+        "task": f"{settings.task}: {sizes}{lengths}"
         + (f" ({cut:,} sequences cut to that)" if cut else ""),
-        "method": f"{settings.method}: {settings.sampler}, learning rate "
-        f"{settings.learning_rate:g}, radius {settings.radius:g}, {settings.num_queries} "
-        f"quer{'y' if settings.num_queries == 1 else 'ies'} a step, batch {settings.batch_size}",
+        "method": f"{settings.method}: {_numbers(settings)}, batch {settings.batch_size}",
         "device": f"{jax.device_count()} × {jax.devices()[0].device_kind}",
         "out": str(settings.out),
     }
@@ -78,18 +100,26 @@ def describe(console: Console, settings: "Settings", job: "Job") -> None:
         console.print(line, highlight=False, soft_wrap=not console.is_terminal)
 
 
-def report(console: Console, result: Result, costs: Costs) -> None:
+def _numbers(settings: "Settings") -> str:
+    rate = f"learning rate {settings.learning_rate:g}"
+    if settings.radius is None:
+        return f"gradients, {rate}"
+    queries = f"{settings.num_queries} quer{'y' if settings.num_queries == 1 else 'ies'} a step"
+    return f"{settings.sampler}, {rate}, radius {settings.radius:g}, {queries}"
+
+
+def report(console: Console, result: Result, costs: Costs, *, metric: str) -> None:
     """Writes plot.png and result.json, and prints the closing table."""
-    plot_run(training.read_metrics(result.out), result.out / "plot.png")
+    plot_run(training.read_metrics(result.out), result.out / "plot.png", metric=metric)
     as_json = dataclasses.asdict(result) | costs._asdict() | {"out": str(result.out)}
     (result.out / "result.json").write_text(json.dumps(as_json, indent=2) + "\n", encoding="utf-8")
-    console.print(_table(result, costs))
+    console.print(_table(result, costs, metric))
     console.print(
         f"model, plot and metrics: {escape(str(result.out))}", soft_wrap=True, highlight=False
     )
 
 
-def _table(result: Result, costs: Costs) -> Table:
+def _table(result: Result, costs: Costs, metric: str) -> Table:
     step_size, forward_size, state_size, weight_size = (
         f"{number / 1e6:,.1f} MB"
         for number in (costs.step_bytes, costs.forward_bytes, costs.state_bytes, costs.weight_bytes)
@@ -98,8 +128,8 @@ def _table(result: Result, costs: Costs) -> Table:
         f"{1e3 * number:,.1f} ms" for number in (costs.step_seconds, costs.forward_seconds)
     )
     rows = {
-        "test accuracy before": f"{result.score_before:.1%}",
-        f"test accuracy after (best validation loss: step {result.best_step:,})": (
+        f"test {metric} before": f"{result.score_before:.1%}",
+        f"test {metric} after (best validation loss: step {result.best_step:,})": (
             f"{result.score_after:.1%}"
         ),
         "validation loss before": f"{result.loss_before:.4f}",
@@ -125,12 +155,13 @@ def _table(result: Result, costs: Costs) -> Table:
     return table
 
 
-def plot_run(records: list[dict[str, Any]], path: Path) -> None:
-    """Draws loss and accuracy against loss evaluations, the fair axis for zeroth order.
+def plot_run(records: list[dict[str, Any]], path: Path, *, metric: str) -> None:
+    """Draws loss and score against loss evaluations, the fair axis for zeroth order.
 
     Args:
       records: lines of metrics.jsonl.
       path: of the PNG file.
+      metric: what the score is called.
     """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
@@ -140,7 +171,7 @@ def plot_run(records: list[dict[str, Any]], path: Path) -> None:
     left.set_ylabel("loss")
     right.plot(*_series(records, "validation_score"), marker="o", markersize=3, label="validation")
     right.plot(*_series(records, "test_score"), linestyle="", marker="s", label="test")
-    right.set_ylabel("accuracy")
+    right.set_ylabel(metric)
     for panel in (left, right):
         panel.set_xlabel("loss evaluations")
         panel.grid(visible=True, alpha=0.3)

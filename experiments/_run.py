@@ -13,6 +13,7 @@ from experiments import tasks
 from zojax import training
 
 if TYPE_CHECKING:
+    from experiments._job import Job
     from experiments._settings import Settings
 
 
@@ -22,18 +23,16 @@ class Run:
 
     Attributes:
       settings: of the run.
-      task: what the data are about.
-      splits: train, validation and test.
-      scores: jitted `(params, batch) -> (B, C)` scores of the options.
+      job: its data.
+      judge: `(params, split) -> Evaluation`.
       checkpoints: in the folder of the run.
       metrics: in the folder of the run.
       console: where the user looks.
     """
 
     settings: "Settings"
-    task: tasks.Task
-    splits: dict[str, tasks.Encoded]
-    scores: Callable[[Any, dict[str, np.ndarray]], jax.Array]
+    job: "Job"
+    judge: Callable[[Any, tasks.Split], tasks.Evaluation]
     checkpoints: training.Checkpoints
     metrics: training.MetricsWriter
     console: Console
@@ -41,15 +40,15 @@ class Run:
     @property
     def batches(self) -> grain.MapDataset:
         """This process's part of the batch of every step, the same one whenever it is asked for."""
-        split, settings = self.splits["train"], self.settings
+        settings, data = self.settings, self.job.objective.data
         order = training.batches(
-            len(split.labels),
+            len(data.lengths()),
             settings.batch_size,
             settings.seed,
             shard_index=jax.process_index(),
             shard_count=jax.process_count(),
         )
-        return order.map(split.batch)
+        return order.map(data.batch)
 
     def batches_from(self, step: int) -> Iterator[dict[str, np.ndarray]]:
         """The batches of a step and all after it, the next ones made in a thread meanwhile."""
@@ -59,15 +58,16 @@ class Run:
     @property
     def metric(self) -> str:
         """What the score of the task is called."""
-        return self.task.metric.__name__
+        return self.job.task.metric.__name__
+
+    @property
+    def unit(self) -> str:
+        """What the model reads."""
+        return "img" if isinstance(self.job.task.kind, tasks.Images) else "tok"
 
     def evaluate(self, params: Any, split: str, *, step: int, spent: int) -> tasks.Evaluation:
         """Evaluates on a split and records it under the step and the loss evaluations spent."""
-        # An update has two points of a batch in flight, so twice the batch fits as well.
-        size = 2 * self.settings.batch_size
-        evaluation = tasks.evaluate(
-            self.scores, params, self.splits[split], self.task, batch_size=size
-        )
+        evaluation = self.judge(params, self.job.splits[split])
         self.metrics.write(
             step,
             loss_evaluations=spent,

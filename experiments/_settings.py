@@ -19,15 +19,24 @@ class Settings:
     """What a run is made of; on one machine it determines every weight that comes out."""
 
     model: str = "opt-reviews"
-    """Shipped name (opt-reviews), folder, or Hugging Face id of an OPT checkpoint."""
+    """Shipped name (--list-models), folder, or Hugging Face id of a checkpoint."""
     task: str = "reviews"
-    """Shipped name (reviews), folder with train/validation/test.jsonl, or one .jsonl file."""
+    """Name (--list-tasks), NAME@FOLDER with the data, a folder with train/validation/test.jsonl,
+    or one .jsonl file."""
     template: str | None = None
-    """Text with {fields} of the data, ending in {option}; None: the task's own."""
+    """Text with {fields} of the data and {option} at its end, or a {mask}; None: the task's own."""
     options: tuple[str, ...] | None = None
     """Words to choose from, in the order of the labels; None: the task's own."""
+    num_train: int | None = None
+    """Examples to train on (of each class, where a word is masked); None: as the task says."""
+    num_dev: int | None = None
+    """Examples to choose a checkpoint by, likewise."""
+    num_test: int | None = None
+    """Examples to report on."""
+    data_seed: int | None = None
+    """Chooses these examples; None: as the task says."""
     objective: Literal[tuple(OBJECTIVES)] = "loss"
-    """What is minimized: the task's loss, or, without gradients, 1 - its accuracy."""
+    """What is minimized: the task's loss, or, without gradients, 1 - accuracy or 1 - F1."""
     method: Literal[tuple(METHODS)] = "mezo"
     """How an update is made; adamw takes gradients, for comparison."""
     adapter: Literal[tuple(ADAPTERS)] | None = None
@@ -131,8 +140,7 @@ class Settings:
         recipe = METHODS[self.method]
         if self.adapter is None:
             self._set("adapter", "lora" if recipe.needs_lora else "none")
-        of_all = self.adapter == "none"
-        own = {"learning_rate": recipe.learning_rate if of_all else recipe.adapter_learning_rate}
+        own = {"learning_rate": recipe.rate(self.adapter)}
         if not recipe.takes_gradients:
             own |= {
                 "radius": ADAPTERS[self.adapter].radius or recipe.radius,

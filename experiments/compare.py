@@ -2,7 +2,9 @@
 
 Runs `experiments.finetune` once for each method with the settings that are the method's own, and
 prints what came of it as a Markdown table. What a method costs is loss evaluations, so one that
-needs more of them for an update makes fewer updates.
+needs more of them for an update makes fewer updates. The first rows are what the model does without
+being trained (see `experiments.references`); `adamw` takes gradients, each of which counts as three
+loss evaluations.
 """
 
 import dataclasses
@@ -14,17 +16,19 @@ import tyro
 from experiments._methods import METHODS
 from experiments._settings import Settings
 from experiments.finetune import finetune
+from experiments.references import References, untrained
 
 _RESULT = "result.json"
+_REFERENCES = "references.json"
 _COLUMNS = {
-    "updates": lambda row: f"{row['updates']:,}",
-    "loss evaluations": lambda row: f"{row['loss_evaluations']:,}",
-    "validation loss before": lambda row: f"{row['loss_before']:.4f}",
-    "after": lambda row: f"{row['loss_after']:.4f}",
-    "test accuracy": lambda row: f"{row['score_after']:.1%}",
-    "step / its forwards": lambda row: f"{row['step_over_forwards']:.2f}",
-    "peak / inference": lambda row: f"{row['memory_over_inference']:.2f}",
-    "state / weights": lambda row: f"{row['state_over_weights']:.3f}",
+    "updates": ("updates", "{:,}"),
+    "loss evaluations": ("loss_evaluations", "{:,}"),
+    "validation loss before": ("loss_before", "{:.4f}"),
+    "after": ("loss_after", "{:.4f}"),
+    "test accuracy": ("score_after", "{:.1%}"),
+    "step / its forwards": ("step_over_forwards", "{:.2f}"),
+    "peak / inference": ("memory_over_inference", "{:.2f}"),
+    "state / weights": ("state_over_weights", "{:.3f}"),
 }
 
 
@@ -57,6 +61,17 @@ def compare(comparison: Comparison) -> list[dict]:
     return rows
 
 
+def untrained_rows(comparison: Comparison) -> list[dict]:
+    """Returns a row for each reference that needs no training."""
+    path = comparison.out / _REFERENCES
+    if not path.exists():
+        scores = untrained(References(seed=comparison.seed))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+    scores = json.loads(path.read_text(encoding="utf-8"))
+    return [{"method": name, "score_after": score} for name, score in scores.items()]
+
+
 def _settings(comparison: Comparison, method: str) -> Settings:
     out = comparison.out / method
     start = Settings(method=method, adapter=comparison.adapter, seed=comparison.seed, out=out)
@@ -70,15 +85,19 @@ def table(rows: list[dict]) -> str:
     lines = [" | ".join(["", "method", *_COLUMNS, ""]).strip()]
     lines.append("|---" * (1 + len(_COLUMNS)) + "|")
     for row in rows:
-        cells = [row["method"], *(show(row) for show in _COLUMNS.values())]
+        cells = [row["method"], *(_cell(row, *column) for column in _COLUMNS.values())]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _cell(row: dict, name: str, form: str) -> str:
+    return "" if row.get(name) is None else form.format(row[name])
 
 
 def main() -> None:
     comparison = tyro.cli(Comparison, description=__doc__)
     try:
-        rows = compare(comparison)
+        rows = untrained_rows(comparison) + compare(comparison)
     except (ValueError, KeyError, OSError) as error:
         raise SystemExit(f"error: {error}") from None
     print(table(rows))

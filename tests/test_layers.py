@@ -20,7 +20,7 @@ LAYERS = [
     {"__init__"},
 ]
 # These stand beside the core: they may import all of it, and it none of them.
-BESIDE = {"lora", "models", "training"}
+BESIDE = {"lora", "models", "prefix", "training"}
 # Within the group of small helpers, keys are derived with the help of the one that holds noise.
 NEIGHBORS = {("_keys", "_hold")}
 FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))

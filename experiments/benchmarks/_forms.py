@@ -6,7 +6,7 @@ zojax.
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,11 +27,20 @@ class Size:
     length: int = 64
 
 
-class Form:
-    """A model as a pure loss: `loss(params, tokens) -> ()`."""
+class Form(NamedTuple):
+    """A model as a pure loss: `loss(params, batch) -> ()`.
 
-    def __init__(self, name: str, params: Any, loss: Callable[[Any, jax.Array], jax.Array]):
-        self.name, self.params, self.loss = name, params, loss
+    Attributes:
+      name: of the form.
+      params: arrays, or their shapes where nothing is run.
+      loss: see above.
+      batch: the shape of a batch.
+    """
+
+    name: str
+    params: Any
+    loss: Callable[[Any, jax.Array], jax.Array]
+    batch: jax.ShapeDtypeStruct
 
 
 def forms(size: Size) -> Iterator[Form]:
@@ -41,7 +50,11 @@ def forms(size: Size) -> Iterator[Form]:
     yield _scanned_opt(size)
 
 
-def _last_token_loss(logits: jax.Array, tokens: jax.Array) -> jax.Array:
+def _tokens(size: Size) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((size.batch, size.length), jnp.int32)
+
+
+def last_token_loss(logits: jax.Array, tokens: jax.Array) -> jax.Array:
     """Cross-entropy of logits (batch, vocabulary) at the last position.
 
     With all positions, the logits would be most of inference's memory and hide what a step adds.
@@ -87,13 +100,13 @@ def _plain_list(size: Size) -> Form:
         x = x + _attend(*jnp.moveaxis(qkv, 2, 0)).reshape(x.shape) @ p["out"]
         return x + jax.nn.gelu(norm(x, p["scale_2"]) @ p["up"]) @ p["down"]
 
-    def loss(params: Any, tokens: jax.Array) -> jax.Array:
-        x = params["embed"][tokens]
+    def loss(params: Any, batch: jax.Array) -> jax.Array:
+        x = params["embed"][batch]
         for p in params["layers"]:
             x = block(x, p)
-        return _last_token_loss(norm(x, params["scale"])[:, -1] @ params["embed"].T, tokens)
+        return last_token_loss(norm(x, params["scale"])[:, -1] @ params["embed"].T, batch)
 
-    return Form("plain list", params, loss)
+    return Form("plain list", params, loss, _tokens(size))
 
 
 class _Block(nnx.Module):
@@ -128,18 +141,18 @@ class _Decoder(nnx.Module):
         return self.embed.attend(features)
 
 
-def _of_module(name: str, model: nnx.Module) -> Form:
+def _of_module(name: str, model: nnx.Module, size: Size) -> Form:
     graphdef, params = nnx.split(model, nnx.Param)
 
-    def loss(params: Any, tokens: jax.Array) -> jax.Array:
+    def loss(params: Any, batch: jax.Array) -> jax.Array:
         model = nnx.merge(graphdef, params)
-        return _last_token_loss(model.attend(model.features(tokens)[:, -1]), tokens)
+        return last_token_loss(model.attend(model.features(batch)[:, -1]), batch)
 
-    return Form(name, params, loss)
+    return Form(name, params, loss, _tokens(size))
 
 
 def _nnx_list(size: Size) -> Form:
-    return _of_module("NNX list", _Decoder(size, nnx.Rngs(0)))
+    return _of_module("NNX list", _Decoder(size, nnx.Rngs(0)), size)
 
 
 def _scanned_opt(size: Size) -> Form:
@@ -152,4 +165,4 @@ def _scanned_opt(size: Size) -> Form:
         ffn_dim=4 * size.width,
         max_position_embeddings=size.length,
     )
-    return _of_module("scanned OPT", OPT(config, rngs=nnx.Rngs(0)))
+    return _of_module("scanned OPT", OPT(config, rngs=nnx.Rngs(0)), size)

@@ -27,13 +27,13 @@ def lazy_step(
     method: Callable = zojax.mezo,
     watched: Callable[[zojax.Sampler], zojax.Sampler] = lambda sampler: sampler,
 ) -> tuple[optax.GradientTransformation, Callable]:
-    """A method under a law: the transformation, and (params, state, tokens) -> (params, state)."""
+    """A method under a law: the transformation, and (params, state, batch) -> (params, state)."""
     sampler, generator = LAWS[law]
     key = jax.random.key(0, impl=generator)
     tx = method(LEARNING_RATE, key, radius=RADIUS, sampler=watched(sampler()))
 
-    def step(params: Any, state: Any, tokens: jax.Array) -> tuple[Any, Any]:
-        updates, state = tx.update(None, state, params, value_fn=loss, tokens=tokens)
+    def step(params: Any, state: Any, batch: jax.Array) -> tuple[Any, Any]:
+        updates, state = tx.update(None, state, params, value_fn=loss, batch=batch)
         return optax.apply_updates(params, updates), state
 
     return tx, step
@@ -52,16 +52,16 @@ def running(program: Any, *held: Any, batch: Any) -> Callable[[], Any]:
 
 
 def naive_step(loss: Callable) -> Callable:
-    """Two perturbed copies and an update: (params, key, tokens) -> (params, key)."""
+    """Two perturbed copies and an update: (params, key, batch) -> (params, key)."""
 
-    def step(params: Any, key: jax.Array, tokens: jax.Array) -> tuple[Any, jax.Array]:
+    def step(params: Any, key: jax.Array, batch: jax.Array) -> tuple[Any, jax.Array]:
         use, key = jax.random.split(key)
         z = optax.tree.random_like(use, params)
 
         def moved(radius: float) -> Any:
             return jax.tree.map(lambda a, b: a + radius * b, params, z)
 
-        slope = (loss(moved(RADIUS), tokens) - loss(moved(-RADIUS), tokens)) / (2 * RADIUS)
+        slope = (loss(moved(RADIUS), batch) - loss(moved(-RADIUS), batch)) / (2 * RADIUS)
         return jax.tree.map(lambda a, b: a - LEARNING_RATE * slope * b, params, z), key
 
     return step
@@ -74,6 +74,6 @@ def compiled(fn: Callable, *args: Any, donate: tuple[int, ...] = ()) -> tuple[An
     return program, time.perf_counter() - start
 
 
-def doubled(tokens: jax.Array) -> jax.Array:
-    """The batch twice: what inference would be given in the place of a pair of points."""
-    return jnp.concatenate([tokens, tokens])
+def doubled(batch: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+    """The shape of the batch twice: what inference would be given for a pair of points."""
+    return jax.ShapeDtypeStruct((2 * batch.shape[0], *batch.shape[1:]), batch.dtype)

@@ -1,5 +1,7 @@
 """The recipes of the main job: every method is there, says what it costs, and fits its settings."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,13 +21,14 @@ def distance(x):
     return jnp.mean((x["lora_a"] @ x["lora_b"] - 1.0) ** 2)
 
 
-def test_every_method_of_the_library_can_be_chosen():
-    assert set(METHODS) == set(methods.__all__)
+def test_every_method_of_the_library_can_be_chosen_and_one_more():
+    assert set(METHODS) == {*methods.__all__, "adamw"}
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_recipe_says_how_many_losses_an_update_evaluates(name):
-    settings = Settings(method=name, sampler_rank=2)
+    rank = None if METHODS[name].takes_gradients else 2
+    settings = Settings(method=name, sampler_rank=rank)
     tx = METHODS[name].make(settings, jax.random.key(0))
 
     @jax.jit
@@ -46,6 +49,14 @@ def test_settings_that_are_left_out_are_the_method_s_own():
     settings = Settings(method="ar1_zo", learning_rate=0.5)
     assert (settings.adapter, settings.learning_rate) == ("lora", 0.5)
     assert Settings(adapter="lora").learning_rate == METHODS["mezo"].lora_learning_rate
+    assert Settings(adapter="prefix").learning_rate == METHODS["mezo"].prefix_learning_rate
+    assert METHODS["zo_sgd"].rate("prefix") == METHODS["zo_sgd"].lora_learning_rate
+    assert [Settings(adapter=name).radius for name in ("none", "lora", "prefix")] == [
+        *(1e-3, 1e-2, 1e-1)
+    ]
+    settings = Settings(method="adamw")
+    assert (settings.radius, settings.num_queries, settings.sampler) == (None, None, None)
+    assert dataclasses.replace(settings, steps=3).steps == 3
 
 
 def test_every_law_can_be_built():
@@ -61,7 +72,13 @@ def test_every_law_can_be_built():
         ({"method": "zo_muon", "sampler": "sphere"}, r"'sphere' does not go with .*'zo_muon'"),
         ({"method": "mezo_bcd", "sampler": "factored"}, r"choose from gaussian, rademacher"),
         ({"method": "ar1_zo", "adapter": "none"}, r"'ar1_zo' trains the atoms .*--adapter lora"),
-        ({"adapter": "dora"}, r"adapter 'dora' is unknown; choose from none, lora"),
+        ({"method": "ar1_zo", "adapter": "prefix"}, r"trains the atoms .*--adapter lora"),
+        ({"adapter": "dora"}, r"adapter 'dora' is unknown; choose from none, lora, prefix"),
+        ({"prefix_length": 0}, r"prefix_length must be at least 1; got 0"),
+        ({"method": "adamw", "radius": 0.1}, r"radius does not go with method 'adamw', which take"),
+        ({"method": "adamw", "sampler": "sphere"}, r"sampler does not go with method 'adamw'"),
+        ({"method": "adamw", "objective": "accuracy"}, r"'accuracy' has no gradient, and method"),
+        ({"objective": "bleu"}, r"objective 'bleu' is unknown; choose from loss, accuracy, f1"),
         ({"scale": 0.0}, r"scale must be above 0 and finite; got 0"),
         ({"sampler_rank": 0}, r"sampler_rank must be at least 1; got 0"),
     ],
@@ -109,10 +126,15 @@ def test_the_comparison_runs_each_method_once_and_prints_a_row(
             super().__init__(**paths | {"batch_size": 4} | changes)
 
     monkeypatch.setattr(compare, "Settings", Small)
+    monkeypatch.setattr(compare, "untrained", lambda references: {"zero-shot": 0.5})
     comparison = compare.Comparison(methods=("mezo",), evaluations=4, out=tmp_path)
     rows = compare.compare(comparison)
     assert [(row["method"], row["updates"], row["loss_evaluations"]) for row in rows] == [
         ("mezo", 2, 4)
     ]
     assert compare.compare(comparison) == rows  # from the folder of the first run
-    assert compare.table(rows).splitlines()[2].startswith("| mezo | 2 | 4 | ")
+    untrained = compare.untrained_rows(comparison)
+    assert untrained == [{"method": "zero-shot", "score_after": 0.5}]
+    lines = compare.table(untrained + rows).splitlines()
+    assert lines[2] == "| zero-shot |  |  |  |  | 50.0% |  |  |  |"
+    assert lines[3].startswith("| mezo | 2 | 4 | ")

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from experiments.tasks import Task, encode_splits
-from experiments.tasks._encoding import padded_length
+from experiments.tasks import Classification, encode_splits
+from experiments.tasks._padding import padded_length
 
-TASK = Task("{text} It was {option}", ("bad", "not very good"))
+TASK = Classification("{text} It was {option}", ("bad", "not very good"))
 
 
 def encode(tokenizer, texts, *, task=TASK, max_length=20):
@@ -58,8 +58,8 @@ def test_few_lengths_occur():
 
 
 def test_an_option_without_tokens_is_refused(tokenizer):
-    with pytest.raises(ValueError, match=r"'fine It was  ' adds no token to its prompt"):
-        encode(tokenizer, ["fine"], task=Task("{text} It was {option}", (" ", "good")))
+    with pytest.raises(ValueError, match=r"'fine It was' adds no token to its prompt"):
+        encode(tokenizer, ["fine"], task=Classification("{text} It was {option}", (" ", "good")))
 
 
 def test_an_option_that_leaves_no_room_is_refused(tokenizer):

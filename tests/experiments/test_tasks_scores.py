@@ -11,7 +11,7 @@ from zojax import models
 TEXTS = ["the film", "not very good and the film bad", "very fine"]
 LABELS = np.array([0, 1, 1])
 OPTIONS = ("bad", "not very good")
-TASK = tasks.Task("{text} It was {option}", OPTIONS)
+TASK = tasks.Task(tasks.Classification("{text} It was {option}", OPTIONS))
 
 option_scores = nnx.jit(tasks.option_scores)
 

@@ -91,7 +91,7 @@ class Prefix(nnx.Module):
     """Keys and values, stacked by layer."""
 
     def __init__(self, key, value):
-        self.key, self.value = nnx.Param(key), nnx.Param(value)
+        self.past_key, self.past_value = nnx.Param(key), nnx.Param(value)
 
 
 def test_a_prefix_of_remembered_keys_is_the_text_before():

@@ -59,7 +59,7 @@ def test_a_new_prefix_stands_for_its_tokens(model, adapted, padded):
 def test_a_key_draws_the_tokens_it_starts_from(model, key):
     drawn = jax.random.randint(key, (1, 5), 0, CONFIG.vocab_size)
     got, expected = prefix.adapt(model, key=key), prefix.adapt(model, tokens=list(drawn[0]))
-    for name in ("key", "value"):
+    for name in ("past_key", "past_value"):
         leaf = getattr(got.layers.self_attn.prefix, name)
         assert leaf.shape == (3, 5, 2, 4)
         np.testing.assert_array_equal(leaf, getattr(expected.layers.self_attn.prefix, name))

@@ -54,7 +54,7 @@ def test_a_batch_that_does_not_fit_is_refused(batch_size):
 
 
 def test_shards_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="shard_index must lie between 0 and 1, .*; got 2"):
+    with pytest.raises(ValueError, match=r"shard_index must lie between 0 and 1, .*; got 2"):
         batches(8, 4, 0, shard_index=2, shard_count=2)
-    with pytest.raises(ValueError, match="batch_size 4 cannot be shared out evenly among .* 3"):
+    with pytest.raises(ValueError, match=r"batch_size 4 cannot be shared out evenly among .* 3"):
         batches(8, 4, 0, shard_index=0, shard_count=3)

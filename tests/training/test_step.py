@@ -40,3 +40,13 @@ def test_a_loss_that_is_not_finite_is_counted_and_withheld():
     params, state, measured = step(params, state, batch=jnp.full(4, jnp.nan))
     assert measured["num_nonfinite"] == 1
     np.testing.assert_array_equal(params["w"], np.arange(4.0))
+
+
+def test_a_param_with_the_name_of_what_is_measured_is_no_measurement():
+    """Attention has keys and values, and Adam keeps moments of them under their names."""
+    tx = zojax.mezo_adam(0.01, jax.random.key(0))
+    params = {"key": jnp.arange(4.0), "value": jnp.ones(4)}
+    step = make_step(tx, lambda params: jnp.sum(params["key"] ** 2 + params["value"] ** 2))
+    state = jax.jit(tx.init)(params)
+    _, _, measured = step(params, state)
+    np.testing.assert_allclose(measured["value"], 18.0, rtol=1e-3)

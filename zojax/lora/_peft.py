@@ -5,6 +5,8 @@
                                   base_model.model.<module>.lora_B.weight, (out, rank): Bᵀ
 
 <module> is the path in the Hugging Face model; a stack of layers here is one module a layer there.
+Where that model has a convolution of patches for a linear map, A is (rank, channels, height, width)
+and B is (out, rank, 1, 1).
 """
 
 from flax import nnx
@@ -17,7 +19,8 @@ WEIGHTS = "adapter_model.safetensors"
 
 def module_names(model: nnx.Module, path: Path, kernel_shape: tuple[int, ...]) -> list[str]:
     """The Hugging Face paths of a linear layer: one, or one for each layer of a stack."""
-    name = _form(model).name((*path, "kernel")).removesuffix(".weight")
+    form = _form(model)
+    name = form.module_name(form.name((*path, "kernel")).removesuffix(".weight"))
     if ("{}" in name) != (len(kernel_shape) == 3):
         raise ValueError(
             f"{dotted(path)} has a kernel of shape {kernel_shape}, which {type(model).__name__} "
@@ -36,6 +39,20 @@ def tensor_names(module: str) -> tuple[str, str]:
 def is_fan_in_fan_out(model: nnx.Module, path: Path) -> bool:
     """Whether the kernel of a linear layer is (in, out) in Hugging Face's files."""
     return _form(model).axes((*path, "kernel"), 2) == (0, 1)
+
+
+def current_name(model: nnx.Module, tensor: str) -> str:
+    """The name of a tensor today, where adapters for older versions of transformers differ."""
+    return _form(model).module_name(tensor)
+
+
+def tensor_shapes(
+    model: nnx.Module, path: Path, kernel_shape: tuple[int, ...], rank: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shapes of A and B of one module in the files."""
+    inputs, outputs = kernel_shape[-2:]
+    kernel = _form(model).file_shape((*path, "kernel"), (outputs, inputs))
+    return (rank, *kernel[1:]), (outputs, rank, *(1 for _ in kernel[2:]))
 
 
 def _form(model: nnx.Module):

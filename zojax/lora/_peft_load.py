@@ -57,14 +57,17 @@ def load_peft(
     _places.check_plain(model)
     folder = FilePath(directory)
     rank, scale = _rank_and_scale(_read_config(folder), folder / _peft.CONFIG)
-    tensors = _read_tensors(folder)
+    tensors = {
+        _peft.current_name(model, name): tensor for name, tensor in _read_tensors(folder).items()
+    }
     layers = _places.linear_layers(model)
     modules = _adapted_modules(model, layers, tensors, folder / _peft.WEIGHTS)
     _places.check_rank(rank, {path: layers[path] for path in modules})
-    factors = {
-        path: _factors(names, layers[path].kernel.shape, rank, tensors, dtype)
-        for path, names in modules.items()
-    }
+    factors = {}
+    for path, names in modules.items():
+        kernel_shape = layers[path].kernel.shape
+        shapes = _peft.tensor_shapes(model, path, kernel_shape, rank)
+        factors[path] = _factors(names, kernel_shape, shapes, tensors, dtype)
     return _places.with_adapters(model, factors, scale)
 
 
@@ -145,21 +148,23 @@ def _adapted_modules(
 def _factors(
     modules: list[str],
     kernel_shape: tuple[int, ...],
-    rank: int,
+    of_files: tuple[tuple[int, ...], tuple[int, ...]],
     tensors: dict[str, np.ndarray],
     dtype: DTypeLike,
 ) -> tuple[jax.Array, jax.Array]:
     """A and B of a layer, or of a stack of layers."""
     *stacked, inputs, outputs = kernel_shape
+    rank = of_files[0][0]
     factors = []
     for which, shape in enumerate([(inputs, rank), (rank, outputs)]):
         names = [_peft.tensor_names(module)[which] for module in modules]
         for name in names:
-            if tensors[name].shape != shape[::-1]:
+            if tensors[name].shape != of_files[which]:
                 raise ValueError(
                     f"{name} has shape {tensors[name].shape}, but the model and r = {rank} ask for "
-                    f"{shape[::-1]}"
+                    f"{of_files[which]}"
                 )
-        factor = np.stack([tensors[name].T for name in names]).reshape(*stacked, *shape)
+        matrices = [tensors[name].reshape(shape[::-1]).T for name in names]
+        factor = np.stack(matrices).reshape(*stacked, *shape)
         factors.append(jnp.asarray(factor, dtype))
     return tuple(factors)

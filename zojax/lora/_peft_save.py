@@ -42,10 +42,13 @@ def save_peft(
     }
     tensors: dict[str, np.ndarray] = {}
     for path, layer in layers.items():
+        kernel_shape, rank = layer.base_module.kernel.shape, layer.lora_a.shape[-1]
+        shapes = _peft.tensor_shapes(model, path, kernel_shape, rank)
         for factor, tensor in ((layer.lora_a, 0), (layer.lora_b, 1)):
             matrices = _matrices(factor[...])
             for module, matrix in zip(names[path], matrices, strict=True):
-                tensors[_peft.tensor_names(module)[tensor]] = np.ascontiguousarray(matrix.T)
+                array = np.ascontiguousarray(matrix.T).reshape(shapes[tensor])
+                tensors[_peft.tensor_names(module)[tensor]] = array
     folder = FilePath(directory)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / _peft.WEIGHTS, metadata={"format": "pt"})

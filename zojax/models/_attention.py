@@ -34,8 +34,8 @@ class Memory(NamedTuple):
 class Prefix(Protocol):
     """Trained keys and values before those of the sequence, (length, heads, head width) each."""
 
-    key: jax.Array
-    value: jax.Array
+    past_key: jax.Array
+    past_value: jax.Array
 
 
 class Sight(NamedTuple):
@@ -96,8 +96,8 @@ def attend(
         key, value = memory.key.astype(key.dtype), memory.value.astype(value.dtype)
     visible = sight.visible
     if prefix is not None:
-        key, value = _before(prefix.key[...], key), _before(prefix.value[...], value)
-        width = ((0, 0), (0, 0), (0, 0), (prefix.key.shape[-3], 0))
+        key, value = _before(prefix.past_key[...], key), _before(prefix.past_value[...], value)
+        width = ((0, 0), (0, 0), (0, 0), (prefix.past_key.shape[-3], 0))
         visible = jnp.pad(visible, width, constant_values=True)
     mixed = _mixed(query, key, value, visible, scale)
     return mixed.reshape(*mixed.shape[:-2], -1), memory
@@ -110,7 +110,7 @@ def heads(x: jax.Array, count: int) -> jax.Array:
 
 def prefix_length(attention: object) -> int:
     """How many keys come before a sequence in a (stacked) attention module."""
-    return 0 if attention.prefix is None else attention.prefix.key.shape[-3]
+    return 0 if attention.prefix is None else attention.prefix.past_key.shape[-3]
 
 
 def _mixed(query, key, value, visible, scale):

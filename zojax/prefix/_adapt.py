@@ -59,8 +59,7 @@ def adapt(
     memory = jax.jit(lambda state: nnx.merge(graphdef, state).keys_and_values(inputs))(state)
     length = length if tokens is None else len(tokens)
     first = partial(jax.lax.slice_in_dim, start_index=0, limit_index=length, axis=1)
-    start, value = (first(array[:, 0]).astype(dtype) for array in memory)
-    return _module.with_prefix(model, start, value)
+    return _module.with_prefix(model, *(first(array[:, 0]).astype(dtype) for array in memory))
 
 
 def _inputs(model, length, key, tokens) -> jax.Array:

@@ -14,14 +14,14 @@ class Prefix(nnx.Module):
     """What `zojax.prefix.adapt` puts into an attention module.
 
     Attributes:
-      key: K_0, (length, key heads, head width), with a leading axis in a stack of layers; keys of
-        rotary attention are rotated already.
-      value: V_0, the same shape.
+      past_key: K_0, (length, key heads, head width), with a leading axis in a stack of layers; keys
+        of rotary attention are rotated already.
+      past_value: V_0, the same shape.
     """
 
-    def __init__(self, key: jax.Array, value: jax.Array):
-        self.key = PrefixParam(key)
-        self.value = PrefixParam(value)
+    def __init__(self, past_key: jax.Array, past_value: jax.Array):
+        self.past_key = PrefixParam(past_key)
+        self.past_value = PrefixParam(past_value)
 
 
 def attention(model: nnx.Module) -> nnx.Module:
@@ -60,10 +60,10 @@ def check_plain(model: nnx.Module) -> None:
         raise ValueError(f"{type(model).__name__} already has a prefix; adapt the model without it")
 
 
-def with_prefix(model: nnx.Module, key: jax.Array, value: jax.Array) -> nnx.Module:
+def with_prefix(model: nnx.Module, past_key: jax.Array, past_value: jax.Array) -> nnx.Module:
     """A new model with a prefix, which shares the other arrays."""
     new = nnx.clone(model)  # variables of its own, around the same arrays
-    attention(new).prefix = Prefix(key, value)
+    attention(new).prefix = Prefix(past_key, past_value)
     return new
 
 

@@ -51,7 +51,7 @@ def save_peft(
             f"{type(model).__name__} is no decoder, and PEFT has prefixes for these alone; save "
             "nnx.state(model, zojax.prefix.PrefixParam) with orbax instead"
         )
-    pair = np.stack([np.asarray(prefix.key[...]), np.asarray(prefix.value[...])])
+    pair = np.stack([np.asarray(prefix.past_key[...]), np.asarray(prefix.past_value[...])])
     _, layers, length, heads, width = pair.shape
     embeddings = pair.transpose(2, 1, 0, 3, 4).reshape(length, -1)
     folder = Path(directory)

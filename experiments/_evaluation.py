@@ -1,0 +1,65 @@
+"""Programs that judge a model on a split, whatever the task."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from experiments import tasks
+from zojax import models
+
+if TYPE_CHECKING:  # importing transformers takes seconds
+    from transformers import PreTrainedTokenizerBase
+
+_Batch = Mapping[str, jax.Array]
+
+
+def make_evaluate(
+    task: tasks.Task,
+    processor: Any,
+    merge: Callable[[Any], nnx.Module],
+    *,
+    batch_size: int,
+) -> Callable[[Any, tasks.Split], tasks.Evaluation]:
+    """Returns `(weights, split) -> Evaluation`, whose programs are compiled once.
+
+    Args:
+      task: whose metric judges.
+      processor: what made the arrays: for text a tokenizer.
+      merge: from the weights to the model.
+      batch_size: examples a call.
+    """
+    scores = jax.jit(lambda weights, batch: task.scores(merge(weights), batch))
+    extra = {}
+    if isinstance(task.kind, tasks.Generation):
+        write = make_writer(task.kind, processor)
+        generate = jax.jit(lambda weights, batch: write(merge(weights), batch))
+        extra = {"generate": generate, "tokenizer": processor}
+    return functools.partial(_evaluate, scores, task, batch_size=batch_size, **extra)
+
+
+def make_writer(
+    kind: tasks.Generation, tokenizer: "PreTrainedTokenizerBase"
+) -> Callable[[nnx.Module, _Batch], jax.Array]:
+    """Returns `(model, batch) -> (B, T)`: the answers to prompts in tokens, the likeliest ones."""
+    # Every token that has the stop in it ends an answer, and so do special tokens.
+    stops = tuple(int(i) for i in np.flatnonzero(tasks.token_classes(tokenizer, kind.stop) == -1))
+
+    def write(model: nnx.Module, batch: _Batch) -> jax.Array:
+        return models.generate(
+            model,
+            batch["input_ids"],
+            batch["attention_mask"],
+            max_new_tokens=kind.max_new_tokens,
+            stop=stops,
+            pad_token_id=tokenizer.eos_token_id,
+        )
+
+    return write
+
+
+def _evaluate(scores, task, weights, split, **settings) -> tasks.Evaluation:
+    return tasks.evaluate(scores, weights, split, task, **settings)

@@ -1,0 +1,77 @@
+"""What a run needs before its first step: data and a model that fit together."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+from flax import nnx
+
+from experiments import tasks
+from experiments._adapters import ADAPTERS
+from experiments._inputs import checked_length, load_model, open_run
+from experiments._objectives import Objective, make_objective
+
+if TYPE_CHECKING:
+    from experiments._settings import Settings
+
+# Where the key of a new adapter branches off that of the directions, beyond any step.
+_ADAPTER = 2**31 - 1
+
+
+class Job(NamedTuple):
+    """What is read before a run starts.
+
+    Attributes:
+      graphdef: the model without its weights.
+      params: what is trained: all weights, or those of an adapter.
+      frozen: what is not.
+      processor: of the model: a tokenizer, or the form of its pictures.
+      task: what the data are about.
+      splits: train, validation and test.
+      objective: what is minimized.
+    """
+
+    graphdef: nnx.GraphDef
+    params: nnx.State
+    frozen: nnx.State
+    processor: Any
+    task: tasks.Task
+    splits: dict[str, tasks.Split]
+    objective: Objective
+
+
+def prepare(settings: "Settings") -> Job:
+    """Reads data and model, checks that they fit, and claims the folder of the run.
+
+    Raises:
+      ValueError: for settings or data that cannot be used.
+    """
+    task, examples = tasks.load_task(
+        settings.task,
+        template=settings.template,
+        options=settings.options,
+        num_train=settings.num_train,
+        num_dev=settings.num_dev,
+        num_test=settings.num_test,
+        data_seed=settings.data_seed,
+    )
+    if settings.batch_size > len(examples["train"]):
+        raise ValueError(
+            f"batch_size {settings.batch_size} is larger than the train split with its "
+            f"{len(examples['train'])} examples; choose a smaller one"
+        )
+    key = jax.random.fold_in(run_key(settings), _ADAPTER)
+    model, processor = load_model(settings.model, settings.dtype, task, key)
+    adapter = ADAPTERS[settings.adapter]
+    max_length = checked_length(settings.max_length, model, taken=adapter.positions(settings))
+    splits = tasks.encode_splits(processor, examples, max_length=max_length, task=task)
+    objective = make_objective(settings.objective, task, splits["train"], processor)
+    model = adapter.adapt(model, settings, key)
+    open_run(settings.out, dataclasses.asdict(settings), resume=settings.resume)
+    return Job(*nnx.split(model, adapter.trained, ...), processor, task, splits, objective)
+
+
+def run_key(settings: "Settings") -> jax.Array:
+    """The key of a run."""
+    # threefry4x32 draws normal numbers three times as fast as jax's default generator.
+    return jax.random.key(settings.seed, impl="threefry4x32")

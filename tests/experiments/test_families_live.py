@@ -1,0 +1,25 @@
+"""Every family, end to end, with transformers and PEFT as they run."""
+
+import pytest
+
+pytest.importorskip("torch", reason="transformers writes and reads checkpoints with it")
+pytest.importorskip("peft", reason="it reads the adapters")
+
+from experiments import families
+from zojax import models
+
+# PEFT asks transformers by a name that is about to go.
+pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated")
+
+
+def test_every_family_is_there():
+    assert set(families.Settings().families) == set(models.families())
+
+
+@pytest.mark.parametrize("family", families.Settings().families)
+def test_a_family_comes_in_is_trained_and_goes_back(family, tmp_path):
+    rows = families.main(families.Settings((family,), steps=8, out=tmp_path))
+    assert [row.way for row in rows] == list(families.WAYS)
+    for row in rows:
+        assert row.difference <= 1e-4 < 0.1 < row.size  # logits that are not all alike
+        assert row.before != row.after
