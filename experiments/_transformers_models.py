@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments import tasks
+from experiments._inputs import model_source
 
 # As a folder it is any user's data, which a template may make a task of another kind.
 _REVIEWS = Path(__file__).parent / "assets" / "reviews"
@@ -81,7 +82,7 @@ def write(family: str, folder: Path) -> None:
     if kind is _IMAGES:
         config = transformers.AutoConfig.for_model(family, **settings, num_labels=10)
     else:
-        tokenizer = _tokenizer(closed=kind is _MASKED)
+        tokenizer = _word_tokenizer() if kind is _MASKED else _shipped_tokenizer()
         tokenizer.save_pretrained(folder)
         special = {name: getattr(tokenizer, name) for name in _SPECIAL}
         config = transformers.AutoConfig.for_model(
@@ -123,12 +124,15 @@ def logits(model: Any, kind: Kind, inputs: np.ndarray) -> np.ndarray:
 _SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
-def _tokenizer(*, closed: bool) -> Any:
-    """One token for each word of the reviews, their options included.
+def _shipped_tokenizer() -> Any:
+    """That of the shipped model, a byte-level BPE."""
+    import transformers
 
-    Args:
-      closed: whether sequences also get a token at their end, as those of BERT do.
-    """
+    return transformers.AutoTokenizer.from_pretrained(model_source("opt-reviews"))
+
+
+def _word_tokenizer() -> Any:
+    """One token for each word of the reviews, their options included, and one for a mask."""
     import tokenizers
     import transformers
     from tokenizers import models, pre_tokenizers, processors, trainers
@@ -141,7 +145,7 @@ def _tokenizer(*, closed: bool) -> Any:
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     words.train_from_iterator(texts, trainers.WordLevelTrainer(special_tokens=special))
     words.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]" if closed else "[CLS] $A",
+        single="[CLS] $A [SEP]",
         special_tokens=[("[CLS]", 0), ("[SEP]", 2)],
     )
     return transformers.PreTrainedTokenizerFast(

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import jax
 import pytest
+from flax import nnx
 
 import zojax.methods
-from experiments.finetune import Settings
+from experiments.finetune import Command, Settings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,12 +23,13 @@ def blocks(language):
 
 
 COMMANDS = [block.strip() for block in blocks("sh")]
+(MODELS,) = [block for block in blocks("python") if "from_pretrained" in block]
 (TEST_COMMAND,) = [command for command in COMMANDS if "pytest" in command]
 
 
 def test_the_python_blocks_run_in_order_and_both_ways_the_loss_falls():
     names = {}
-    model, loop, parts = blocks("python")
+    model, loop, parts = [block for block in blocks("python") if block != MODELS]
     assert sum(1 for line in model.splitlines() if line) == 12
     exec(model, names)
     start = jax.device_get(names["params"])
@@ -38,6 +40,15 @@ def test_the_python_blocks_run_in_order_and_both_ways_the_loss_falls():
         data = names["x"], names["y"]
         assert names["loss"](names["params"], *data) < 0.3 * names["loss"](start, *data)
         assert names["value"].shape == ()
+
+
+def test_the_block_about_models_runs(tmp_path):
+    names = {"jax": jax, "nnx": nnx}
+    exec(MODELS.replace("runs/model", str(tmp_path)), names)
+    assert names["tokens"].shape == (1, 5)
+    assert names["logits"].shape[:2] == (1, 4)
+    assert len(jax.tree.leaves(names["trained"])) == 4
+    assert (tmp_path / "model.safetensors").is_file()
 
 
 def test_every_command_is_one_line_that_can_be_copied():
@@ -57,7 +68,8 @@ def test_every_extra_and_setting_that_a_command_names_exists():
     for command in COMMANDS:
         for extra in re.findall(r"'\.\[(\w+)\]'", command):
             assert extra in extras
-    settings = {field.name.replace("_", "-") for field in dataclasses.fields(Settings)}
+    fields = (*dataclasses.fields(Settings), *dataclasses.fields(Command))
+    settings = {field.name.replace("_", "-") for field in fields}
     for command in COMMANDS:
         _, found, flags = command.partition("experiments.finetune")
         if found:

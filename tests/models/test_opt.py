@@ -149,3 +149,12 @@ def test_an_id_beyond_the_vocabulary_gives_nan_and_not_another_token():
 def test_bad_settings_are_named(settings, message):
     with pytest.raises(ValueError, match=message):
         OPT(OPTConfig(**TINY | settings), rngs=nnx.Rngs(0))
+
+
+@pytest.mark.parametrize(("dtype", "most"), [(jnp.float16, 0.01), (jnp.bfloat16, 0.08)])
+def test_narrow_weights_give_nearly_the_same_logits_in_float32(dtype, most):
+    wide = run(from_pretrained(FIXTURES / "pre_norm"), IDS)
+    narrow = run(from_pretrained(FIXTURES / "pre_norm", dtype=dtype), IDS)
+    assert narrow.dtype == jnp.float32
+    difference = jnp.abs(narrow - wide).max()
+    assert 0 < difference < most * jnp.abs(wide).max()

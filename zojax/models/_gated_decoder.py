@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from zojax.models import _attention, _gated_layers, _heads, _parts, _rotary, _save, _tokens
+from zojax.models import _attention, _cache, _gated_layers, _heads, _parts, _rotary, _save, _tokens
 from zojax.models._attention import Memory, Sight
 from zojax.models._cache import Cache
 from zojax.models._format import Format
@@ -144,6 +144,10 @@ class GatedDecoder(nnx.Module):
         cache, positions, sight = cache.place(attention_mask)
         x, memory = self._run(input_ids, positions, cache.memory, sight)
         return x, cache._replace(memory=memory)
+
+    def keys_and_values(self, input_ids: jax.Array) -> Memory:
+        """What the layers remember of tokens, (batch, length): a prefix starts as that."""
+        return _cache.remembered(self, input_ids)
 
     def attend(self, features: jax.Array) -> jax.Array:
         """Contracts features with the head; a language model's may be tied to the token table.
