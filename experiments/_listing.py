@@ -33,7 +33,7 @@ def print_methods(console: Console) -> None:
     console.print(table)
     console.print(
         "losses: evaluated an update, a gradient counting as three. all, lora, prefix: learning "
-        "rates for what is trained, found for the shipped model."
+        "rates to start from, by what is trained; those of all were searched on the shipped model."
     )
 
 

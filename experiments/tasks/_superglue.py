@@ -88,7 +88,7 @@ TASKS = {
         Sampling(num_dev=100),
     ),
     "boolq": Task(
-        Classification("{passage} {question} {option}", ("Yes", "No")),
+        Classification("{passage} {question}\n{option}", ("Yes", "No")),
         Hub("google/boolq"),
         row=_boolq,
     ),

@@ -30,8 +30,8 @@ CLASSIFICATION = {
     ),
     "boolq": (
         {"question": "is water wet", "answer": True, "passage": "Water is wet."},
-        "Water is wet. Is water wet?",
-        (" Yes", " No"),
+        "Water is wet. Is water wet?\n",
+        ("Yes", "No"),
         0,
     ),
     "wsc": (
@@ -76,8 +76,8 @@ def test_classification_asks_in_words(name):
 
 def test_boolq_keeps_a_question_mark_and_turns_false_into_no():
     made = example("boolq", {"question": "Is it?", "answer": False, "passage": "It is not."})
-    assert made.prompt == "It is not. Is it?"
-    assert made.candidates[made.label] == "It is not. Is it? No"
+    assert made.prompt == "It is not. Is it?\n"
+    assert made.candidates[made.label] == "It is not. Is it?\nNo"
 
 
 COPA = {"choice1": "It broke.", "choice2": "I was sad.", "label": 1, "idx": 0}
