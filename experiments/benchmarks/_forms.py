@@ -45,9 +45,9 @@ class Form(NamedTuple):
 
 def forms(size: Size) -> Iterator[Form]:
     """The three forms, made one after another."""
-    yield _plain_list(size)
+    yield plain_list(size)
     yield _nnx_list(size)
-    yield _scanned_opt(size)
+    yield scanned(size)
 
 
 def _tokens(size: Size) -> jax.ShapeDtypeStruct:
@@ -67,7 +67,8 @@ def _attend(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
     return jax.nn.dot_product_attention(q, k, v, is_causal=True)
 
 
-def _plain_list(size: Size) -> Form:
+def plain_list(size: Size) -> Form:
+    """Plain JAX, the layers in a list."""
     keys = iter(jax.random.split(jax.random.key(0), 4 * size.layers + 1))
 
     def draw(*shape: int) -> jax.Array:
@@ -155,7 +156,8 @@ def _nnx_list(size: Size) -> Form:
     return _of_module("NNX list", _Decoder(size, nnx.Rngs(0)), size)
 
 
-def _scanned_opt(size: Size) -> Form:
+def scanned(size: Size) -> Form:
+    """OPT, its layers stacked and scanned."""
     config = OPTConfig(
         vocab_size=size.vocabulary,
         hidden_size=size.width,

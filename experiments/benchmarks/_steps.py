@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 import zojax
+from experiments.benchmarks._forms import Form, Size
 
 RADIUS, LEARNING_RATE = 1e-3, 1e-6
 
@@ -31,12 +32,17 @@ def lazy_step(
     sampler, generator = LAWS[law]
     key = jax.random.key(0, impl=generator)
     tx = method(LEARNING_RATE, key, radius=RADIUS, sampler=watched(sampler()))
+    return tx, step_of(tx, loss)
+
+
+def step_of(tx: optax.GradientTransformation, loss: Callable) -> Callable:
+    """(params, state, batch) -> (params, state), the update included."""
 
     def step(params: Any, state: Any, batch: jax.Array) -> tuple[Any, Any]:
         updates, state = tx.update(None, state, params, value_fn=loss, batch=batch)
         return optax.apply_updates(params, updates), state
 
-    return tx, step
+    return step
 
 
 def running(program: Any, *held: Any, batch: Any) -> Callable[[], Any]:
@@ -49,6 +55,16 @@ def running(program: Any, *held: Any, batch: Any) -> Callable[[], Any]:
         return held
 
     return run
+
+
+def repeated(program: Any, params: Any, batch: Any, *, count: int) -> Callable[[], Any]:
+    """`count` plain losses, one after another as a user would ask for them."""
+    return lambda: [program(params, batch) for _ in range(count)]
+
+
+def random_tokens(form: Form, size: Size) -> jax.Array:
+    """A batch for a form."""
+    return jax.random.randint(jax.random.key(1), form.batch.shape, 0, size.vocabulary)
 
 
 def naive_step(loss: Callable) -> Callable:

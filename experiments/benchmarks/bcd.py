@@ -22,7 +22,7 @@ import tyro
 import zojax
 from experiments.benchmarks._forms import Form, Size, forms
 from experiments.benchmarks._report import Report
-from experiments.benchmarks._steps import compiled, lazy_step, running
+from experiments.benchmarks._steps import compiled, lazy_step, random_tokens, repeated, running
 from experiments.benchmarks._words import Tally
 from zojax.training import median_seconds, peak_bytes
 
@@ -63,8 +63,7 @@ def main(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _measure(form: Form, law: str, settings: Settings, report: Report) -> None:
-    size = settings.size
-    tokens = jax.random.randint(jax.random.key(1), (size.batch, size.length), 0, size.vocabulary)
+    tokens = random_tokens(form, settings.size)
     forward, _ = compiled(form.loss, form.params, tokens)
     steps, words, seconds, peak = {}, {}, 0.0, 0.0
     for name, method in METHODS.items():
@@ -77,9 +76,7 @@ def _measure(form: Form, law: str, settings: Settings, report: Report) -> None:
         steps[name] = running(program, form.params, state, batch=tokens)
         words[name] = _words(method, form, law, tokens)
 
-    def both() -> Any:
-        return forward(form.params, tokens), forward(form.params, tokens)
-
+    both = repeated(forward, form.params, tokens, count=2)
     times = median_seconds({**steps, "both": both}, repetitions=settings.repetitions)
     milliseconds = {name: 1e3 * value for name, value in times.items()}
     ratio = times["MeZO"] / times["MeZO-BCD"]

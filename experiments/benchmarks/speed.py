@@ -16,7 +16,15 @@ import tyro
 
 from experiments.benchmarks._forms import Form, Size, forms
 from experiments.benchmarks._report import Report
-from experiments.benchmarks._steps import LAWS, compiled, lazy_step, naive_step, running
+from experiments.benchmarks._steps import (
+    LAWS,
+    compiled,
+    lazy_step,
+    naive_step,
+    random_tokens,
+    repeated,
+    running,
+)
 from zojax.training import median_seconds
 
 
@@ -29,7 +37,7 @@ class Settings:
 
 
 def main(settings: Settings) -> list[dict[str, Any]]:
-    """Prints the table, appends it to results/speed.jsonl and returns its rows."""
+    """Prints the table, writes it to results/speed.jsonl and returns its rows."""
     columns = ("form", "program", "step ms", "two forwards ms", "step / two forwards", "compile s")
     report = Report("speed", columns, settings)
     for form in forms(settings.size):
@@ -38,9 +46,7 @@ def main(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _measure(form: Form, settings: Settings, report: Report) -> None:
-    size = settings.size
-    shape = (size.batch, size.length)
-    tokens = jax.random.randint(jax.random.key(1), shape, 0, size.vocabulary)
+    tokens = random_tokens(form, settings.size)
     forward, seconds = compiled(form.loss, form.params, tokens)
     report.row(form.name, "one forward", None, None, None, seconds)
     for law in (*LAWS, "naive"):
@@ -51,10 +57,7 @@ def _measure(form: Form, settings: Settings, report: Report) -> None:
             state = tx.init(form.params)
         program, seconds = compiled(step, form.params, state, tokens, donate=(0, 1))
         run = running(program, form.params, state, batch=tokens)
-
-        def both() -> Any:
-            return forward(form.params, tokens), forward(form.params, tokens)
-
+        both = repeated(forward, form.params, tokens, count=2)
         times = median_seconds({"step": run, "both": both}, repetitions=settings.repetitions)
         ratio = times["step"] / times["both"]
         report.row(form.name, law, 1e3 * times["step"], 1e3 * times["both"], ratio, seconds)

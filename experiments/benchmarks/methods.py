@@ -1,0 +1,109 @@
+"""What does a step of each method cost beside the plain forwards that it spends, and store?
+
+    python -m experiments.benchmarks.methods           about 15 minutes on 2 cores
+
+For the scanned decoder and every method that trains all weights, with its own laws and numbers of
+queries, this times, interleaved, the whole step and as many plain forwards of the same batch, one
+after another, as the step evaluates losses. Peak memory is that of the compiled step over that of
+inference on the doubled batch; state is what the method keeps from step to step, over the weights.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+import tyro
+
+import zojax
+from experiments.benchmarks._forms import Form, Size, scanned
+from experiments.benchmarks._report import Report
+from experiments.benchmarks._steps import (
+    LEARNING_RATE,
+    compiled,
+    doubled,
+    random_tokens,
+    repeated,
+    running,
+    step_of,
+)
+from zojax.training import median_seconds, peak_bytes
+
+# (learning rate, key) -> transformation.
+METHODS: dict[str, Callable[..., optax.GradientTransformation]] = {
+    "mezo": zojax.mezo,
+    "mezo, packed signs": partial(zojax.mezo, sampler=zojax.rademacher()),
+    "mezo, factored rank 1": partial(zojax.mezo, sampler=zojax.factored(1)),
+    "mezo_adam": zojax.mezo_adam,
+    "mezo_bcd": zojax.mezo_bcd,
+    "zo_muon": partial(zojax.zo_muon, learning_rate_1d=LEARNING_RATE),
+    "loren": zojax.loren,
+    "r_adazo": zojax.r_adazo,
+    "zoar": zojax.zoar,
+    "zo_sgd": zojax.zo_sgd,
+    "zo_sign_sgd": zojax.zo_sign_sgd,
+    "zo_adamm": zojax.zo_adamm,
+    "zo_rmsprop": zojax.zo_rmsprop,
+}
+COLUMNS = (
+    "method",
+    "evaluations",
+    "step ms",
+    "plain ms",
+    "step / plain",
+    "peak / inference",
+    "state / weights",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of the benchmark of methods."""
+
+    size: Size = dataclasses.field(default_factory=Size)
+    methods: tuple[str, ...] = tuple(METHODS)
+    repetitions: int = 3
+
+
+def main(settings: Settings) -> list[dict[str, Any]]:
+    """Prints the table, writes it to results/methods.jsonl and returns its rows."""
+    report = Report("methods", COLUMNS, settings)
+    form = scanned(settings.size)
+    inference, _ = compiled(form.loss, form.params, doubled(form.batch))
+    for name in settings.methods:
+        report.row(name, *_measure(METHODS[name], form, settings, peak_bytes(inference)))
+    return report.finish()
+
+
+def _measure(method: Callable, form: Form, settings: Settings, inference: int) -> tuple:
+    batch = random_tokens(form, settings.size)
+    forward, _ = compiled(form.loss, form.params, batch)
+    tx = method(LEARNING_RATE, jax.random.key(0, impl="threefry4x32"))
+    state = jax.jit(tx.init)(form.params)
+    program, _ = compiled(step_of(tx, form.loss), form.params, state, batch, donate=(0, 1))
+    _, after = program(*jax.tree.map(jnp.copy, (form.params, state)), batch)
+    evaluations = int(optax.tree.get(after, "num_evaluations"))
+    timed = {
+        "step": running(program, form.params, state, batch=batch),
+        "plain": repeated(forward, form.params, batch, count=evaluations),
+    }
+    times = median_seconds(timed, repetitions=settings.repetitions)
+    ratio = times["step"] / times["plain"]
+    milliseconds = (1e3 * times["step"], 1e3 * times["plain"])
+    peaks = (peak_bytes(program) / inference, _bytes(state) / _bytes(form.params))
+    return evaluations, *milliseconds, ratio, *peaks
+
+
+def _bytes(tree: Any) -> int:
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(tree) if not _is_key(leaf))
+
+
+def _is_key(leaf: jax.Array) -> bool:
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))

@@ -1,0 +1,109 @@
+"""How fast is a step beside those of peers, on the same model, batch and threads?
+
+    python -m experiments.benchmarks.peers             about 5 minutes on 2 cores
+
+Needs torch, transformers and evosax. Timed side by side in one run, float32:
+
+- MeZO in PyTorch, in place, on transformers' OPT (`_torch_mezo.py`), and its two plain forwards;
+- the step that everybody writes in JAX: two perturbed copies and an update;
+- OpenES of evosax with one antithetic pair, which keeps a population of flat vectors;
+- a step of zojax under several laws, and two plain forwards in JAX.
+
+The last three of these are one compiled program each, whose peak memory is given over that of
+plain inference on the doubled batch. PyTorch's is not measured.
+Expected: PyTorch at least 2.5 times as long as zojax with gaussian directions, the naive step 2.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import torch
+import tyro
+from evosax.algorithms import Open_ES
+
+from experiments.benchmarks import _torch_mezo
+from experiments.benchmarks._forms import Form, Size, scanned
+from experiments.benchmarks._report import Report
+from experiments.benchmarks._steps import (
+    LAWS,
+    LEARNING_RATE,
+    RADIUS,
+    compiled,
+    doubled,
+    lazy_step,
+    naive_step,
+    random_tokens,
+    repeated,
+    running,
+)
+from zojax.training import median_seconds, peak_bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of the comparison with peers."""
+
+    size: Size = dataclasses.field(default_factory=Size)
+    threads: int = 2
+    """Of PyTorch; XLA takes as many as there are cores."""
+    repetitions: int = 5
+
+
+def main(settings: Settings) -> list[dict[str, Any]]:
+    """Prints the table, writes it to results/peers.jsonl and returns its rows."""
+    torch.set_num_threads(settings.threads)
+    form = scanned(settings.size)
+    batch = random_tokens(form, settings.size)
+    programs, peaks = _of_jax(form, batch)
+    model = _torch_mezo.random_opt(settings.size)
+    loss = _torch_mezo.last_token_loss(model, batch)
+    programs["PyTorch, two forwards"] = lambda: (loss(), loss())
+    programs["PyTorch, MeZO in place"] = _torch_mezo.mezo(
+        model, loss, radius=RADIUS, learning_rate=LEARNING_RATE
+    )
+    times = median_seconds(programs, repetitions=settings.repetitions)
+    inference, _ = compiled(form.loss, form.params, doubled(batch))
+    report = Report("peers", ("program", "ms", "zojax gaussian = 1", "peak / inference"), settings)
+    for name, seconds in times.items():
+        peak = peaks[name] / peak_bytes(inference) if name in peaks else None
+        report.row(name, 1e3 * seconds, seconds / times["zojax, gaussian, threefry4x32"], peak)
+    return report.finish()
+
+
+def _of_jax(form: Form, batch: jax.Array) -> tuple[dict[str, Callable], dict[str, int]]:
+    """Programs to run, and the peak bytes of those that are one compiled step."""
+    forward, _ = compiled(form.loss, form.params, batch)
+    programs = {"JAX, two forwards": repeated(forward, form.params, batch, count=2)}
+    peaks = {}
+
+    def add(name: str, step: Callable, params: Any, state: Any) -> None:
+        program, _ = compiled(step, params, state, batch, donate=(0, 1))
+        programs[name] = running(program, params, state, batch=batch)
+        peaks[name] = peak_bytes(program)
+
+    for law in LAWS:
+        tx, step = lazy_step(form.loss, law)
+        add(f"zojax, {law}", step, form.params, tx.init(form.params))
+    add("JAX, two perturbed copies", naive_step(form.loss), form.params, jax.random.key(0))
+    add("evosax, OpenES", *_open_es(form))
+    return programs, peaks
+
+
+def _open_es(form: Form) -> tuple[Callable, Any, jax.Array]:
+    strategy = Open_ES(population_size=2, solution=form.params)
+    settings = strategy.default_params
+
+    def step(state: Any, key: jax.Array, batch: jax.Array) -> tuple[Any, jax.Array]:
+        key, ask, tell = jax.random.split(key, 3)
+        population, state = strategy.ask(ask, state, settings)
+        losses = jax.vmap(form.loss, in_axes=(0, None))(population, batch)
+        return strategy.tell(tell, population, losses, state, settings)[0], key
+
+    start = jax.jit(strategy.init)(jax.random.key(0), form.params, settings)
+    return step, start, jax.random.key(1)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))
