@@ -96,6 +96,7 @@ def _train(family: str, way: str, settings: Settings) -> Row:
             num_train=128,
             num_dev=128,
             num_test=64,
+            max_length=24,  # every padded length is one more program to compile
             out=out,
             **WAYS[way],
         )
