@@ -1,6 +1,6 @@
 """What a decoder remembers of the tokens before, so that each new token costs one token's work."""
 
-from typing import NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -48,22 +48,7 @@ class Cache(NamedTuple):
         return cache, mask * counted - 1, Sight(visible, self.used)
 
 
-class Decoder(Protocol):
-    """What generation needs of a model."""
-
-    def empty_cache(self, batch: int, slots: int) -> Cache:
-        """Room for the keys and values of `slots` tokens a row."""
-
-    def extend(
-        self, input_ids: jax.Array, attention_mask: jax.Array, cache: Cache
-    ) -> tuple[jax.Array, Cache]:
-        """The features of tokens that follow those in a cache, and the cache with them."""
-
-    def attend(self, features: jax.Array) -> jax.Array:
-        """Logits of features."""
-
-
-def remembered(model: Decoder, input_ids: jax.Array) -> Memory:
-    """The keys and values of tokens, (batch, length), in all layers."""
+def remembered(model: Any, input_ids: jax.Array) -> Memory:
+    """The keys and values of tokens, (batch, length), in all layers of a decoder."""
     cache = model.empty_cache(*input_ids.shape)
     return model.extend(input_ids, jnp.ones(input_ids.shape, jnp.int32), cache)[1].memory

@@ -1,6 +1,6 @@
 """The module that Llama and its kin are: a family adds its settings and what is in `Extras`."""
 
-import os
+from collections.abc import Callable
 from typing import ClassVar
 
 import jax
@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from zojax.models import _attention, _cache, _gated_layers, _heads, _parts, _rotary, _save, _tokens
+from zojax.models import _gated_layers, _heads, _parts, _rotary
 from zojax.models._attention import Memory, Sight
 from zojax.models._cache import Cache
+from zojax.models._decoder import Decoder
 from zojax.models._format import Format
 from zojax.models._gated_config import GatedConfig
 from zojax.models._gated_layers import Extras
@@ -26,15 +27,12 @@ def _tensor_name(path: tuple[str, ...]) -> str:
     return "model." + name.replace("layers.", "layers.{}.", 1)
 
 
-class GatedDecoder(nnx.Module):
+class GatedDecoder(Decoder):
     """Base of the families; a family states the class attributes and `_extras`."""
 
-    config_class: ClassVar[type[GatedConfig]]
-    architectures: ClassVar[dict[Head | None, str]]
-
-    @staticmethod
-    def _extras(config: GatedConfig) -> Extras:
-        raise NotImplementedError
+    _extras: ClassVar[Callable[[GatedConfig], Extras]]
+    _table = "embed_tokens"
+    _attends = "self_attn"
 
     def __init__(
         self,
@@ -88,97 +86,11 @@ class GatedDecoder(nnx.Module):
             ignored=tuple(f"layers.{i}.self_attn.rotary_emb.inv_freq" for i in layers),
         )
 
-    def __call__(self, input_ids: jax.Array, attention_mask: jax.Array | None = None) -> jax.Array:
-        """Computes the logits of the token that follows each token, or what else the head gives.
-
-        Args:
-          input_ids: integers in [0, vocab_size), (batch, length); a larger one makes logits NaN.
-          attention_mask: 1 or True for a token, 0 for padding, (batch, length), padded on either
-            side; None means that every position holds a token.
-
-        Returns:
-          With a language model's head, logits, (batch, length, vocab_size), float32; finite at
-          padding, where they mean nothing. With a classifier, logits, (batch, labels), float32.
-          Without a head, the features.
-
-        Raises:
-          ValueError: if a shape or dtype differs from the above, or length is beyond
-            `max_position_embeddings`.
-        """
-        features = self.features(input_ids, attention_mask)
-        if self.head == "classifier":
-            features = _tokens.at_last(features, attention_mask)
-        return features if self.head is None else self.attend(features)
-
-    def features(self, input_ids: jax.Array, attention_mask: jax.Array | None = None) -> jax.Array:
-        """Computes what the head contracts; arguments and errors are those of a call.
-
-        Returns:
-          Features, (batch, length, hidden_size), in the dtype of the weights.
-        """
-        mask = _tokens.checked_mask(
-            input_ids, attention_mask, self.config.max_position_embeddings - self._shift
-        )
-        sight = _attention.causal(mask)
-        return self._run(input_ids, _tokens.positions(mask), None, sight)[0]
-
     def empty_cache(self, batch: int, slots: int) -> Cache:
         """Room for the keys (turned) and values of `slots` tokens a row."""
         config, dtype = self.config, self.embed_tokens.embedding.dtype
         heads, width = config.num_key_value_heads, config.head_dim
         return Cache.empty(config.num_hidden_layers, batch, slots, heads, width, dtype)
-
-    def extend(
-        self, input_ids: jax.Array, attention_mask: jax.Array, cache: Cache
-    ) -> tuple[jax.Array, Cache]:
-        """Computes the features of tokens that follow those in a cache.
-
-        Args:
-          input_ids: integers, (batch, length).
-          attention_mask: int32, (batch, length), 0 for padding.
-          cache: of this model, with room for `length` more tokens.
-
-        Returns:
-          Features, (batch, length, hidden_size), and the cache with these tokens.
-        """
-        cache, positions, sight = cache.place(attention_mask)
-        x, memory = self._run(input_ids, positions, cache.memory, sight)
-        return x, cache._replace(memory=memory)
-
-    def keys_and_values(self, input_ids: jax.Array) -> Memory:
-        """What the layers remember of tokens, (batch, length): a prefix starts as that."""
-        return _cache.remembered(self, input_ids)
-
-    def attend(self, features: jax.Array) -> jax.Array:
-        """Contracts features with the head; a language model's may be tied to the token table.
-
-        Args:
-          features: (..., hidden_size).
-
-        Returns:
-          Logits, (..., vocab_size) or (..., labels), accumulated and returned in float32.
-        """
-        if self.head == "classifier":
-            return _parts.contract(features, self.score.kernel[...])
-        tied = self.lm_head is None
-        kernel = self.embed_tokens.embedding[...].T if tied else self.lm_head.kernel[...]
-        return _parts.contract(features, kernel)
-
-    def save_pretrained(self, directory: str | os.PathLike) -> None:
-        """Writes `config.json` and safetensors that `transformers` and `from_pretrained` read.
-
-        The tensors keep the dtype of the weights. Weight files that an earlier save left in the
-        directory are replaced.
-
-        Args:
-          directory: a folder, made if missing.
-        """
-        _save.save(self, directory)
-
-    @property
-    def _shift(self) -> int:
-        """A prefix takes the first positions."""
-        return _attention.prefix_length(self.layers.self_attn)
 
     def _run(
         self, input_ids: jax.Array, before: jax.Array, memory: Memory | None, sight: Sight

@@ -15,7 +15,8 @@ from jax.typing import ArrayLike
 
 from zojax import _checks, _keys
 from zojax._typing import Key
-from zojax.models._cache import Cache, Decoder
+from zojax.models._cache import Cache
+from zojax.models._decoder import Decoder
 
 
 def generate(
@@ -119,7 +120,7 @@ def _stops(model: Decoder, stop: int | Sequence[int] | None) -> jax.Array:
 
 
 def _check(model, input_ids, attention_mask, max_new_tokens, key, top_k):
-    if not hasattr(model, "extend") or model.head != "language_model":
+    if not isinstance(model, Decoder) or model.head != "language_model":
         raise TypeError(
             f"{type(model).__name__} with head {getattr(model, 'head', None)!r} generates no text; "
             "load a decoder with its language model's head"

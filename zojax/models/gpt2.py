@@ -23,7 +23,6 @@ Reference: Radford, Wu, Child, Luan, Amodei, Sutskever, "Language Models are Uns
 Learners", 2019. Names of settings, modules and tensors are those of the Hugging Face files.
 """
 
-import os
 from typing import ClassVar
 
 import jax
@@ -31,9 +30,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from zojax.models import _attention, _cache, _gpt2_layers, _heads, _parts, _save, _tokens
+from zojax.models import _gpt2_layers, _heads, _parts
 from zojax.models._attention import Memory, Sight
 from zojax.models._cache import Cache
+from zojax.models._decoder import Decoder
 from zojax.models._format import Axes, Format, Path
 from zojax.models._gpt2_config import GPT2Config
 from zojax.models._heads import Head
@@ -53,7 +53,7 @@ def _axes(path: Path, ndim: int) -> Axes:
     return axes[::-1] if path[0] in _LINEAR else axes
 
 
-class GPT2(nnx.Module):
+class GPT2(Decoder):
     """A model of the GPT-2 family.
 
     Attributes:
@@ -80,6 +80,8 @@ class GPT2(nnx.Module):
         "classifier": "GPT2ForSequenceClassification",
         None: "GPT2Model",
     }
+    _table = "wte"
+    _attends = "attn"
 
     def __init__(
         self,
@@ -135,95 +137,11 @@ class GPT2(nnx.Module):
             axes=_axes,
         )
 
-    def __call__(self, input_ids: jax.Array, attention_mask: jax.Array | None = None) -> jax.Array:
-        """Computes the logits of the token that follows each token, or what else the head gives.
-
-        Args:
-          input_ids: integers in [0, vocab_size), (batch, length); a larger one makes logits NaN.
-          attention_mask: 1 or True for a token, 0 for padding, (batch, length), padded on either
-            side; None means that every position holds a token.
-
-        Returns:
-          With a language model's head, logits, (batch, length, vocab_size), float32; finite at
-          padding, where they mean nothing. With a classifier, logits, (batch, labels), float32.
-          Without a head, the features.
-
-        Raises:
-          ValueError: if a shape or dtype differs from the above, or length is beyond
-            `n_positions`.
-        """
-        features = self.features(input_ids, attention_mask)
-        if self.head == "classifier":
-            features = _tokens.at_last(features, attention_mask)
-        return features if self.head is None else self.attend(features)
-
-    def features(self, input_ids: jax.Array, attention_mask: jax.Array | None = None) -> jax.Array:
-        """Computes what the head contracts; arguments and errors are those of a call.
-
-        Returns:
-          Features, (batch, length, n_embd), in the dtype of the weights.
-        """
-        longest = self.config.n_positions - self._shift
-        mask = _tokens.checked_mask(input_ids, attention_mask, longest)
-        return self._run(input_ids, _tokens.positions(mask), None, _attention.causal(mask))[0]
-
     def empty_cache(self, batch: int, slots: int) -> Cache:
         """Room for the keys and values of `slots` tokens a row."""
         layers, heads = self.config.n_layer, self.config.n_head
         width = self.config.n_embd // heads
         return Cache.empty(layers, batch, slots, heads, width, self.wte.embedding.dtype)
-
-    def extend(
-        self, input_ids: jax.Array, attention_mask: jax.Array, cache: Cache
-    ) -> tuple[jax.Array, Cache]:
-        """Computes the features of tokens that follow those in a cache.
-
-        Args:
-          input_ids: integers, (batch, length).
-          attention_mask: int32, (batch, length), 0 for padding.
-          cache: of this model, with room for `length` more tokens.
-
-        Returns:
-          Features, (batch, length, n_embd), and the cache with these tokens.
-        """
-        cache, positions, sight = cache.place(attention_mask)
-        x, memory = self._run(input_ids, positions, cache.memory, sight)
-        return x, cache._replace(memory=memory)
-
-    def keys_and_values(self, input_ids: jax.Array) -> Memory:
-        """What the layers remember of tokens, (batch, length): a prefix starts as that."""
-        return _cache.remembered(self, input_ids)
-
-    def attend(self, features: jax.Array) -> jax.Array:
-        """Contracts features with the head; a language model's is often tied to the token table.
-
-        Args:
-          features: (..., n_embd).
-
-        Returns:
-          Logits, (..., vocab_size) or (..., labels), accumulated and returned in float32.
-        """
-        if self.head == "classifier":
-            return _parts.contract(features, self.score.kernel[...])
-        tied = self.lm_head is None
-        kernel = self.wte.embedding[...].T if tied else self.lm_head.kernel[...]
-        return _parts.contract(features, kernel)
-
-    def save_pretrained(self, directory: str | os.PathLike) -> None:
-        """Writes `config.json` and safetensors that `transformers` and `from_pretrained` read.
-
-        The tensors keep the dtype of the weights. Weight files that an earlier save left in the
-        directory are replaced.
-
-        Args:
-          directory: a folder, made if missing.
-        """
-        _save.save(self, directory)
-
-    @property
-    def _shift(self) -> int:
-        """A prefix takes the first positions."""
-        return _attention.prefix_length(self.layers.attn)
 
     def _run(
         self, input_ids: jax.Array, before: jax.Array, memory: Memory | None, sight: Sight

@@ -21,7 +21,6 @@ Reference: Zhang et al., "OPT: Open Pre-trained Transformer Language Models", ar
 Names of settings, modules and tensors are those of the Hugging Face files.
 """
 
-import os
 from typing import ClassVar
 
 import jax
@@ -29,9 +28,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from zojax.models import _attention, _cache, _heads, _opt_layers, _parts, _save, _tokens
+from zojax.models import _heads, _opt_layers, _parts
 from zojax.models._attention import Memory, Sight
 from zojax.models._cache import Cache
+from zojax.models._decoder import Decoder
 from zojax.models._format import Format
 from zojax.models._heads import Head
 from zojax.models._opt_config import OPTConfig
@@ -48,7 +48,7 @@ def _tensor_name(path: tuple[str, ...]) -> str:
     return "model.decoder." + name.replace("layers.", "layers.{}.", 1)
 
 
-class OPT(nnx.Module):
+class OPT(Decoder):
     """A model of the OPT family.
 
     Attributes:
@@ -76,6 +76,8 @@ class OPT(nnx.Module):
         "classifier": "OPTForSequenceClassification",
         None: "OPTModel",
     }
+    _table = "embed_tokens"
+    _attends = "self_attn"
 
     def __init__(
         self,
@@ -132,98 +134,12 @@ class OPT(nnx.Module):
             ignored=("decoder.version",),
         )
 
-    def __call__(self, input_ids: jax.Array, attention_mask: jax.Array | None = None) -> jax.Array:
-        """Computes the logits of the token that follows each token, or what else the head gives.
-
-        Args:
-          input_ids: integers in [0, vocab_size), (batch, length); a larger one makes logits NaN.
-          attention_mask: 1 or True for a token, 0 for padding, (batch, length), padded on either
-            side; None means that every position holds a token.
-
-        Returns:
-          With a language model's head, logits, (batch, length, vocab_size), float32; finite at
-          padding, where they mean nothing. With a classifier, logits, (batch, labels), float32.
-          Without a head, the features.
-
-        Raises:
-          ValueError: if a shape or dtype differs from the above, or length is beyond
-            `max_position_embeddings`.
-        """
-        features = self.features(input_ids, attention_mask)
-        if self.head == "classifier":
-            features = _tokens.at_last(features, attention_mask)
-        return features if self.head is None else self.attend(features)
-
-    def features(self, input_ids: jax.Array, attention_mask: jax.Array | None = None) -> jax.Array:
-        """Computes what the head contracts; arguments and errors are those of a call.
-
-        Returns:
-          Features, (batch, length, word_embed_proj_dim), in the dtype of the weights.
-        """
-        mask = _tokens.checked_mask(
-            input_ids, attention_mask, self.config.max_position_embeddings - self._shift
-        )
-        sight = _attention.causal(mask)
-        return self._run(input_ids, _tokens.positions(mask), None, sight)[0]
-
     def empty_cache(self, batch: int, slots: int) -> Cache:
         """Room for the keys and values of `slots` tokens a row."""
         heads = self.config.num_attention_heads
         width = self.config.hidden_size // heads
         dtype = self.embed_tokens.embedding.dtype
         return Cache.empty(self.config.num_hidden_layers, batch, slots, heads, width, dtype)
-
-    def extend(
-        self, input_ids: jax.Array, attention_mask: jax.Array, cache: Cache
-    ) -> tuple[jax.Array, Cache]:
-        """Computes the features of tokens that follow those in a cache.
-
-        Args:
-          input_ids: integers, (batch, length).
-          attention_mask: int32, (batch, length), 0 for padding.
-          cache: of this model, with room for `length` more tokens.
-
-        Returns:
-          Features, (batch, length, word_embed_proj_dim), and the cache with these tokens.
-        """
-        cache, positions, sight = cache.place(attention_mask)
-        x, memory = self._run(input_ids, positions, cache.memory, sight)
-        return x, cache._replace(memory=memory)
-
-    def keys_and_values(self, input_ids: jax.Array) -> Memory:
-        """What the layers remember of tokens, (batch, length): a prefix starts as that."""
-        return _cache.remembered(self, input_ids)
-
-    def attend(self, features: jax.Array) -> jax.Array:
-        """Contracts features with the head; a language model's is often tied to the token table.
-
-        Args:
-          features: (..., word_embed_proj_dim).
-
-        Returns:
-          Logits, (..., vocab_size) or (..., labels), accumulated and returned in float32.
-        """
-        if self.head == "classifier":
-            return _parts.contract(features, self.score.kernel[...])
-        tied = self.lm_head is None
-        kernel = self.embed_tokens.embedding[...].T if tied else self.lm_head.kernel[...]
-        return _parts.contract(features, kernel)
-
-    def save_pretrained(self, directory: str | os.PathLike) -> None:
-        """Writes `config.json` and safetensors that `transformers` and `from_pretrained` read.
-
-        The tensors keep the dtype of the weights. Weight files that an earlier save left in the
-        directory are replaced.
-
-        Args:
-          directory: a folder, made if missing.
-        """
-        _save.save(self, directory)
-
-    @property
-    def _shift(self) -> int:
-        """A prefix takes the first positions."""
-        return _attention.prefix_length(self.layers.self_attn)
 
     def _run(
         self, input_ids: jax.Array, before: jax.Array, memory: Memory | None, sight: Sight
