@@ -163,3 +163,21 @@ def test_links_need_coordinates_that_last(key):
     remembering = zojax.averaged_baseline(1e-3, num_queries=3, history=2)
     with pytest.raises(ValueError, match=r"does not go with .* a history of 2 steps"):
         zojax.estimate_gradient(key, haar(), remembering, inner=inner)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "inner", "other"),
+    [
+        (zojax.central(), optax.identity(), "inner"),
+        (zojax.averaged_baseline(0.1, 2, 3), None, "a history of 3 steps"),
+    ],
+)
+def test_links_for_each_query_go_alone(estimator, inner, other, key):
+    with pytest.raises(ValueError, match=f"per_query does not go with {other}"):
+        zojax.estimate_gradient(
+            key,
+            haar() if inner else zojax.gaussian(),
+            estimator,
+            inner=inner,
+            per_query=optax.identity(),
+        )

@@ -171,9 +171,11 @@ def test_what_is_stored_is_float32_and_no_larger_than_said(key):
     assert {leaf.dtype for leaf in jax.tree.leaves((trace, curvature))} == {jnp.dtype("float32")}
 
 
-def test_a_loss_that_is_not_finite_touches_neither_params_nor_curvature(key):
+@pytest.mark.parametrize("per_query", [False, True])
+def test_a_loss_that_is_not_finite_touches_neither_params_nor_curvature(per_query, key):
     x = {"w": jnp.ones((2, 3))}
-    tx = zojax.loren(0.1, key, num_queries=2, temperature=1e3, weight_decay=0.5)
+    options = {"temperature": 1e3, "weight_decay": 0.5, "momentum_per_query": per_query}
+    tx = zojax.loren(0.1, key, num_queries=2, **options)
 
     def loss(x, spoil):
         return jnp.sum(x["w"] ** 2) + jnp.where(spoil, jnp.nan, 0.0)

@@ -158,3 +158,11 @@ def test_narrow_weights_give_nearly_the_same_logits_in_float32(dtype, most):
     assert narrow.dtype == jnp.float32
     difference = jnp.abs(narrow - wide).max()
     assert 0 < difference < most * jnp.abs(wide).max()
+
+
+def test_a_body_has_features_and_no_logits():
+    body = from_pretrained(FIXTURES / "untied", head=None)
+    features = from_pretrained(FIXTURES / "untied").features(IDS)
+    np.testing.assert_array_equal(body(IDS), features)
+    with pytest.raises(ValueError, match="the model has no head; load it with one"):
+        body.attend(features)
