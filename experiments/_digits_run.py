@@ -108,7 +108,7 @@ def trainer(method: str, settings: "Settings", model: Model, data: Split) -> Cal
 
     @jax.jit
     def train(rate, seed):
-        key = jax.random.key(seed, impl="threefry4x32")
+        key = jax.random.key(seed)
         tx = _transformation(method, settings, rate, steps, key)
 
         def step(carry, rows):

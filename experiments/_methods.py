@@ -17,7 +17,8 @@ from experiments import _first_order
 if TYPE_CHECKING:
     from experiments._settings import Settings
 
-Method = Callable[["Settings", jax.Array], optax.GradientTransformationExtraArgs]
+# settings, key, chunk size (1 if left out)
+Method = Callable[..., optax.GradientTransformationExtraArgs]
 
 
 _LAWS = ("gaussian", "rademacher", "sphere", "coordinate", "factored")
@@ -29,7 +30,8 @@ class Recipe(NamedTuple):
     """A method and its defaults.
 
     Attributes:
-      make: builds it from settings in which nothing is None, and a key.
+      make: builds it from settings in which nothing is None, a key, and how many directions are
+        evaluated side by side, which the settings may leave open.
       evaluations: loss evaluations an update, given its directions.
       learning_rate: for all weights.
       lora_learning_rate: for LoRA.
@@ -102,10 +104,19 @@ def _probe(settings: "Settings") -> dict[str, Any]:
 
 def _simple(method: Callable[..., Any], **options: Any) -> Method:
     """A method that is told its learning rate, key and probe, and nothing else by the settings."""
-    return lambda settings, key: method(settings.learning_rate, key, **_probe(settings), **options)
+
+    def make(
+        settings: "Settings", key: jax.Array, chunk_size: int = 1
+    ) -> optax.GradientTransformationExtraArgs:
+        probe = _probe(settings)
+        return method(settings.learning_rate, key, chunk_size=chunk_size, **probe, **options)
+
+    return make
 
 
-def _zo_muon(settings: "Settings", key: jax.Array) -> optax.GradientTransformationExtraArgs:
+def _zo_muon(
+    settings: "Settings", key: jax.Array, chunk_size: int = 1
+) -> optax.GradientTransformationExtraArgs:
     return zojax.zo_muon(
         settings.learning_rate,
         key,
@@ -114,22 +125,34 @@ def _zo_muon(settings: "Settings", key: jax.Array) -> optax.GradientTransformati
         radius=settings.radius,
         num_queries=settings.num_queries,
         rank=settings.sampler_rank,
+        chunk_size=chunk_size,
     )
 
 
-def _loren(settings: "Settings", key: jax.Array) -> optax.GradientTransformationExtraArgs:
+def _loren(
+    settings: "Settings", key: jax.Array, chunk_size: int = 1
+) -> optax.GradientTransformationExtraArgs:
     return zojax.loren(
-        settings.learning_rate, key, radius=settings.radius, num_queries=settings.num_queries
+        settings.learning_rate,
+        key,
+        radius=settings.radius,
+        num_queries=settings.num_queries,
+        chunk_size=chunk_size,
     )
 
 
-def _ar1_zo(settings: "Settings", key: jax.Array) -> optax.GradientTransformationExtraArgs:
+def _ar1_zo(
+    settings: "Settings", key: jax.Array, chunk_size: int = 1
+) -> optax.GradientTransformationExtraArgs:
+    del chunk_size  # one direction
     sampler = SAMPLERS[settings.sampler](settings)
     return zojax.ar1_zo(settings.learning_rate, key, radius=settings.radius, sampler=sampler)
 
 
-def _adamw(settings: "Settings", key: jax.Array) -> optax.GradientTransformationExtraArgs:
-    del key
+def _adamw(
+    settings: "Settings", key: jax.Array, chunk_size: int = 1
+) -> optax.GradientTransformationExtraArgs:
+    del key, chunk_size
     return _first_order.adamw(settings.learning_rate)
 
 

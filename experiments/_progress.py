@@ -17,7 +17,7 @@ from rich.table import Column
 
 
 class Window:
-    """Collects what steps measured, without waiting for any of them, until somebody reads."""
+    """Collects what calls measured, without waiting for any of them, until somebody reads."""
 
     def __init__(self):
         self._measured: list[dict[str, jax.Array]] = []
@@ -28,11 +28,15 @@ class Window:
         """Leaves the time since the last reading out of the speed."""
         self._start = time.perf_counter()
 
-    def add(self, measured: dict[str, jax.Array], batch: dict[str, np.ndarray]) -> None:
-        """Adds a step; its arrays may still be in the making."""
+    def add(self, measured: dict[str, jax.Array], tokens: int) -> None:
+        """Adds a call; its arrays, () of one step or (n,) of several, may still be in the making.
+
+        Args:
+          measured: what a step, or several, of `zojax.training` measured.
+          tokens: of their batches.
+        """
         self._measured.append(measured)
-        mask = batch.get("attention_mask")
-        self._tokens += len(batch["labels"]) if mask is None else int(mask.sum())
+        self._tokens += tokens
 
     def read(self, step: int) -> dict[str, float]:
         """Waits for the device, returns the numbers of the window, and starts a new one.
@@ -45,14 +49,16 @@ class Window:
           updates withheld since the run began, and the tokens (or pictures) that met the model a
           second.
         """
-        measured = jax.device_get(self._measured)
+        calls = jax.device_get(self._measured)
         seconds = time.perf_counter() - self._start
-        losses = [float(step["value"]) for step in measured if math.isfinite(step["value"])]
-        evaluations = int(measured[-1]["num_evaluations"])
+        measured = {name: np.hstack([call[name] for call in calls]) for name in calls[0]}
+        losses = measured["value"].astype(np.float64)
+        losses = losses[np.isfinite(losses)]
+        evaluations = int(measured["num_evaluations"][-1])
         numbers = {
             "loss_evaluations": evaluations,
-            "train_loss": float(np.mean(losses)) if losses else math.nan,
-            "num_nonfinite": int(measured[-1]["num_nonfinite"]),
+            "train_loss": float(losses.mean()) if losses.size else math.nan,
+            "num_nonfinite": int(measured["num_nonfinite"][-1]),
             "tokens_per_second": self._tokens * evaluations / step / seconds,
         }
         self._measured, self._tokens = [], 0

@@ -35,6 +35,7 @@ class Result:
       loss_after: on the validation split, of the fine-tuned model.
       loss_evaluations: spent on training, each on a whole batch; a gradient counts as three.
       num_nonfinite: updates withheld because a loss was not finite.
+      chunk_size: directions of an update that were evaluated side by side.
       step_over_forwards: time of an update over that of as many plain losses as it evaluates.
       memory_over_inference: bytes that an update needs (weights and temporaries) over those of
         the plain loss of a doubled batch.
@@ -49,13 +50,19 @@ class Result:
     loss_after: float
     loss_evaluations: int
     num_nonfinite: int
+    chunk_size: int
     step_over_forwards: float
     memory_over_inference: float
     state_over_weights: float
 
 
 def summarize(
-    out: Path, best_step: int, loss_evaluations: int, num_nonfinite: int, costs: Costs
+    out: Path,
+    best_step: int,
+    loss_evaluations: int,
+    num_nonfinite: int,
+    chunk_size: int,
+    costs: Costs,
 ) -> Result:
     """Returns the numbers of a run, with the scores and losses that its metrics hold."""
     records = training.read_metrics(out)
@@ -70,6 +77,7 @@ def summarize(
         loss_after=min(losses[1:]),
         loss_evaluations=loss_evaluations,
         num_nonfinite=num_nonfinite,
+        chunk_size=chunk_size,
         step_over_forwards=costs.step_over_forwards,
         memory_over_inference=costs.memory_over_inference,
         state_over_weights=costs.state_over_weights,

@@ -10,6 +10,8 @@ import numpy as np
 from rich.console import Console
 
 from experiments import tasks
+from experiments._groups import Group, groups
+from experiments._settings import LOG_EVERY
 from zojax import training
 
 if TYPE_CHECKING:
@@ -54,6 +56,19 @@ class Run:
         """The batches of a step and all after it, the next ones made in a thread meanwhile."""
         ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
         return iter(self.batches[step : self.settings.steps].to_iter_dataset(ahead))
+
+    def groups_from(self, step: int) -> Iterator[Group]:
+        """The same batches, in groups that end wherever somebody looks."""
+        batches, size = self.batches_from(step), self.settings.steps_per_call
+        return groups(batches, size, start=step, stops=self.logs_at)
+
+    def logs_at(self, step: int) -> bool:
+        """Whether the numbers of the last steps are read after a step."""
+        return step % LOG_EVERY == 0 or self.evaluates_at(step)
+
+    def evaluates_at(self, step: int) -> bool:
+        """Whether there is an evaluation and a checkpoint after a step."""
+        return step % self.settings.eval_every == 0 or step == self.settings.steps
 
     @property
     def metric(self) -> str:

@@ -10,8 +10,17 @@ from experiments._objectives import OBJECTIVES
 
 # float16 is left out: attention in float16 does not run on CPU, and bfloat16 does everywhere.
 DTYPES = ("float32", "bfloat16")
+# Updates between two lines of the log.
+LOG_EVERY = 10
 # What only a method without gradients has.
-_OF_DIRECTIONS = ("radius", "num_queries", "sampler", "sampler_rank")
+_OF_DIRECTIONS = (
+    "radius",
+    "num_queries",
+    "sampler",
+    "sampler_rank",
+    "chunk_size",
+    "memory_budget_gib",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,12 +72,20 @@ class Settings:
     """Law of the directions; None: the method's own."""
     sampler_rank: int | None = None
     """Rank of factored directions (also of ZO-Muon's); None: the method's own."""
+    chunk_size: int | Literal["auto"] | None = None
+    """Directions evaluated side by side; None: auto, the most that fit into the memory budget."""
+    memory_budget_gib: float | None = None
+    """For auto; None: 90 % of what jax has of the device, or, where that is not known (CPU), 1.25
+    times what an update needs with one direction at a time."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the weights."""
     max_length: int | None = None
     """Longer texts lose tokens on the left; None: what the model can, at most 2048."""
     eval_every: int = 100
     """Updates between evaluations; each comes with a checkpoint."""
+    steps_per_call: int = 1
+    """Updates in one call of the device, where so many batches in a row have one shape; pays for
+    models so small that a call takes about as long as an update."""
     seed: int = 0
     """Of the directions, of a new adapter, and of the order of the data."""
     out: Path = Path("runs/finetune")
@@ -99,6 +116,11 @@ class Settings:
         recipe = METHODS[self.method]
         if recipe.takes_gradients:
             self._check_gradients()
+        if self.memory_budget_gib is not None and self.chunk_size not in (None, "auto"):
+            raise ValueError(
+                f"memory_budget_gib is what chunk_size auto is chosen by; got chunk_size "
+                f"{self.chunk_size} as well: leave one of them out"
+            )
         if self.sampler not in (None, *recipe.samplers):
             raise ValueError(
                 f"sampler {self.sampler!r} does not go with method {self.method!r}; leave it out, "
@@ -128,10 +150,17 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1; got {value}")
-        for name in ("learning_rate", "radius", "scale"):
+        if self.chunk_size not in (None, "auto") and self.chunk_size < 1:
+            raise ValueError(f"chunk_size must be at least 1, or auto; got {self.chunk_size}")
+        for name in ("learning_rate", "radius", "scale", "memory_budget_gib"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise ValueError(f"{name} must be above 0 and finite; got {value}")
+        if not 1 <= self.steps_per_call <= LOG_EVERY:
+            raise ValueError(
+                f"steps_per_call must lie between 1 and {LOG_EVERY}, the updates between two lines "
+                f"of the log; got {self.steps_per_call}"
+            )
         if self.seed < 0:
             raise ValueError(f"seed must be at least 0; got {self.seed}")
 
@@ -147,6 +176,7 @@ class Settings:
                 "num_queries": recipe.num_queries,
                 "sampler": recipe.samplers[0],
                 "sampler_rank": recipe.sampler_rank,
+                "chunk_size": "auto",
             }
         for name, value in own.items():
             if getattr(self, name) is None:

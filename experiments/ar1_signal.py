@@ -26,6 +26,7 @@ import tyro
 
 from experiments._ar1_slopes import measured
 from experiments._ar1_toy import GRID, final_losses
+from experiments._compilation_cache import keep_compiled_programs
 from zojax import lora
 
 RESULTS = Path(__file__).parent / "results" / "ar1_signal.jsonl"
@@ -186,4 +187,5 @@ def _line(row: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    keep_compiled_programs()
     main(tyro.cli(Settings))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import tyro
 
+from experiments._compilation_cache import keep_compiled_programs
 from experiments._methods import METHODS
 from experiments._settings import Settings
 from experiments.finetune import finetune
@@ -104,4 +105,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    keep_compiled_programs()
     main()

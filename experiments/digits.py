@@ -24,6 +24,7 @@ import jax
 import numpy as np
 import tyro
 
+from experiments._compilation_cache import keep_compiled_programs
 from experiments._digits_run import EVALUATIONS, GRIDS, Split, halves, pretrain, scorer, trainer
 
 RESULTS = Path(__file__).parent / "results" / "digits.jsonl"
@@ -190,4 +191,5 @@ def _finals(runs: list[dict[str, Any]], method: str) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
+    keep_compiled_programs()
     main(tyro.cli(Settings, description=__doc__))

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import _transformers_models as theirs
+from experiments._compilation_cache import keep_compiled_programs
 from experiments._settings import Settings as RunSettings
 from experiments.finetune import finetune
 from zojax import lora, models, prefix
@@ -140,4 +141,5 @@ def _show(rows: list[Row]) -> None:
 
 
 if __name__ == "__main__":
+    keep_compiled_programs()
     main(tyro.cli(Settings, description=__doc__))

@@ -5,7 +5,6 @@ the fine-tuned model in the Hugging Face layout, metrics, a plot and checkpoints
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -16,6 +15,8 @@ from flax import nnx
 from rich.console import Console
 
 from experiments._adapters import ADAPTERS
+from experiments._chunks import choose_chunk_size
+from experiments._compilation_cache import keep_compiled_programs
 from experiments._costs import measure_costs
 from experiments._evaluation import make_evaluate
 from experiments._inputs import model_source, save_processor
@@ -27,8 +28,6 @@ from experiments._report import Result, describe, report, summarize
 from experiments._run import Run
 from experiments._settings import Settings
 from zojax import training
-
-LOG_EVERY = 10
 
 
 def finetune(settings: Settings) -> Result:
@@ -54,8 +53,12 @@ def train(settings: Settings, job: Job) -> Result:
         lambda weights: nnx.merge(graphdef, *weights),
         batch_size=2 * settings.batch_size,
     )
-    tx = METHODS[settings.method].make(settings, run_key(settings))
+    console = Console()
+    describe(console, settings, job)
+    chunk_size = choose_chunk_size(settings, job, loss, console)
+    tx = METHODS[settings.method].make(settings, run_key(settings), chunk_size)
     step = training.make_step(tx, loss)
+    update = _by_groups(step, training.make_steps(tx, loss), frozen)
 
     with (
         training.Checkpoints(settings.out / "checkpoints") as checkpoints,
@@ -65,12 +68,10 @@ def train(settings: Settings, job: Job) -> Result:
         def judge(params, split):
             return evaluate((params, frozen), split)
 
-        run = Run(settings, job, judge, checkpoints, metrics, Console())
-        describe(run.console, settings, job)
+        run = Run(settings, job, judge, checkpoints, metrics, console)
         # Under jit, no two leaves of the state share a buffer, and both may be donated.
         start, params, state = run.begin(params, jax.jit(tx.init)(params))
-        update = functools.partial(step, frozen=frozen)
-        params, state = _update(run, update, start, params, state)
+        params, state = _loop(run, update, start, params, state)
         spent = int(optax.tree.get(state, "num_evaluations"))
         num_nonfinite = int(optax.tree.get(state, "num_nonfinite"))
         best_step, params = run.best(params)
@@ -79,9 +80,20 @@ def train(settings: Settings, job: Job) -> Result:
     _export(settings, nnx.merge(graphdef, params, frozen), job.processor)
     batch = run.batches[settings.steps - 1]
     costs = measure_costs(step, loss, params, state, frozen=frozen, batch=batch)
-    result = summarize(settings.out, best_step, spent, num_nonfinite, costs)
-    report(run.console, result, costs, metric=run.metric)
+    result = summarize(settings.out, best_step, spent, num_nonfinite, chunk_size, costs)
+    report(console, result, costs, metric=run.metric)
     return result
+
+
+def _by_groups(step: Callable, steps: Callable, frozen: Any) -> Callable:
+    """Both programs as one function; either is compiled only if there is a group for it."""
+
+    def update(params, state, group):
+        if group.size == 1:
+            return step(params, state, frozen=frozen, batch=group.batch)
+        return steps(params, state, {"batch": group.batch}, frozen=frozen)
+
+    return update
 
 
 def _export(settings: Settings, model: nnx.Module, processor: Any) -> None:
@@ -92,22 +104,22 @@ def _export(settings: Settings, model: nnx.Module, processor: Any) -> None:
     save_processor(processor, settings.out / "model")
 
 
-def _update(run: Run, step: Callable, start: int, params: Any, state: Any) -> tuple[Any, Any]:
+def _loop(run: Run, update: Callable, start: int, params: Any, state: Any) -> tuple[Any, Any]:
     """The loop: makes all updates that are left, and returns the last params and state."""
-    steps, window = run.settings.steps, Window()
+    window = Window()
     names = {"metric": run.metric, "unit": run.unit}
-    with ProgressView(run.console, steps=steps, step=start, **names) as view:
-        for done, batch in enumerate(run.batches_from(start), start=start + 1):
-            params, state, measured = step(params, state, batch=batch)
-            window.add(measured, batch)
+    with ProgressView(run.console, steps=run.settings.steps, step=start, **names) as view:
+        for group in run.groups_from(start):
+            params, state, measured = update(params, state, group)
+            window.add(measured, group.tokens)
 
-            evaluates = done % run.settings.eval_every == 0 or done == steps
-            if not evaluates and done % LOG_EVERY:
+            done = group.last
+            if not run.logs_at(done):
                 continue  # the host does not wait for the device
             numbers = window.read(done)
             run.metrics.write(done, **numbers)
             view.log(done, numbers)
-            if evaluates:
+            if run.evaluates_at(done):
                 spent = numbers["loss_evaluations"]
                 dev = run.evaluate(params, "validation", step=done, spent=spent)
                 run.checkpoints.save(done, params, state, loss=dev.loss)
@@ -157,4 +169,5 @@ def _answer(command: Command) -> bool:
 
 
 if __name__ == "__main__":
+    keep_compiled_programs()
     main()

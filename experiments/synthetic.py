@@ -28,6 +28,7 @@ import jax
 import optax
 import tyro
 
+from experiments._compilation_cache import keep_compiled_programs
 from experiments._functions import FUNCTIONS
 from experiments._synthetic_plot import plot
 from experiments._synthetic_run import Configuration, run
@@ -182,4 +183,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    keep_compiled_programs()
     main()

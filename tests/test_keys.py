@@ -23,9 +23,9 @@ GOLDEN = {
     "ORDER": [[4247424570, 4100351557], [914649297, 2177718100], [1290039840, 2481326261]],
 }
 GOLDEN_ORDER = [1005459691, 381266854]
-GOLDEN_BIAS = [-0.8456417918205261, 0.9786685109138489, -0.5689489245414734]
-GOLDEN_KERNEL = [-0.2836397588253021, 0.3120833933353424, -0.9095067381858826, 0.5557211637496948]
-GOLDEN_SIGNS = "+--+---+---+---++-+-+--+--+++--+--+--+--"
+GOLDEN_BIAS = [1.53808616, 0.03262553, 1.18820031]
+GOLDEN_KERNEL = [-2.95448379, -0.33731259, 1.68101978, 0.34405477]
+GOLDEN_SIGNS = "----+++-+++++-+-+--++--++++++++-+-+++-++"
 
 
 def drawn(sampler, key, step, num_queries, params):
@@ -50,10 +50,10 @@ def test_golden_keys(key):
 
 
 def test_golden_gaussian_rows(key):
-    """Tolerance: `normal` goes through erf_inv, whose last bits are the backend's own."""
+    """Inverse normal probabilities, in double precision, of the words that JAX's cipher gives."""
     z = draw(zojax.gaussian(), key, 5, 2, TREE)
-    np.testing.assert_allclose(z["bias"][1], GOLDEN_BIAS, rtol=1e-5)
-    np.testing.assert_allclose(z["layers"][0]["kernel"][1, 1, :4], GOLDEN_KERNEL, rtol=1e-5)
+    np.testing.assert_allclose(z["bias"][1], GOLDEN_BIAS, rtol=3e-6)
+    np.testing.assert_allclose(z["layers"][0]["kernel"][1, 1, :4], GOLDEN_KERNEL, rtol=3e-6)
 
 
 def test_golden_signs(key):
@@ -88,12 +88,12 @@ def test_neither_another_leaf_nor_another_query_changes_the_noise_of_a_leaf(key)
 
 
 def test_unsafe_rbg_is_refused():
-    with pytest.raises(ValueError, match=r"unsafe_rbg.*threefry4x32"):
+    with pytest.raises(ValueError, match=r"unsafe_rbg.*threefry2x32"):
         zojax.mezo(0.1, jax.random.key(0, impl="unsafe_rbg"))
 
 
 def test_rbg_is_warned_about():
-    with pytest.warns(UserWarning, match=r"rbg.*vmap.*threefry4x32"):
+    with pytest.warns(UserWarning, match=r"rbg.*vmap.*threefry2x32"):
         zojax.mezo(0.1, jax.random.key(0, impl="rbg"))
 
 

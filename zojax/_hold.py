@@ -12,6 +12,7 @@ for the generator twice, and 32 signs packed in a word pay for the word 32 times
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,17 +27,29 @@ def hold(draw: Callable[[Key], jax.Array], key: Key, datum: jax.Array) -> jax.Ar
     """
     ready = _ready(datum)
 
-    def by_conditional(key: Key) -> jax.Array:
-        shape = jax.eval_shape(draw, key)
-        return jax.lax.cond(ready, draw, lambda _: jnp.zeros(shape.shape, shape.dtype), key)
-
     def by_barrier(key: Key) -> jax.Array:
         words = jax.random.key_data(key)
         words = jnp.where(ready, words, ~words)
         waiting = jax.random.wrap_key_data(words, impl=jax.random.key_impl(key))
         return jax.lax.optimization_barrier(draw(waiting))
 
-    return jax.lax.platform_dependent(key, cpu=by_conditional, default=by_barrier)
+    return jax.lax.platform_dependent(
+        key, cpu=lambda key: _conditionally(ready, draw, key), default=by_barrier
+    )
+
+
+def keep(make: Callable[[Any], jax.Array], operand: Any, datum: jax.Array) -> jax.Array:
+    """Returns `make(operand)` as one buffer, where it would else be made again by every reader."""
+    return jax.lax.platform_dependent(
+        operand,
+        cpu=lambda operand: _conditionally(_ready(datum), make, operand),
+        default=lambda operand: jax.lax.optimization_barrier(make(operand)),
+    )
+
+
+def _conditionally(ready: jax.Array, make: Callable[[Any], jax.Array], operand: Any) -> jax.Array:
+    shape = jax.eval_shape(make, operand)
+    return jax.lax.cond(ready, make, lambda _: jnp.zeros(shape.shape, shape.dtype), operand)
 
 
 @jax.custom_batching.custom_vmap

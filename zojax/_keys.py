@@ -3,7 +3,8 @@
     step key   = fold_in(key, step)
     query key  = fold_in(step key, query)
     leaf key   = fold_in(fold_in(query key, h₁), h₂),    h₁ h₂ = 64-bit hash of (role, path)
-    row key    = fold_in(leaf key, row)                                (drawn in `directions`)
+
+and the numbers of a row of a leaf depend on the leaf key and the row (see `_random.row_bits`).
 
 A leaf's path and not its place in the tree decides its noise, so two leaves of one shape never
 share it, and adding a leaf leaves the noise of the others alone. What depends on the step but not
@@ -23,6 +24,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from zojax._hold import hold
+from zojax._random import fold_in
 from zojax._typing import Key, Params
 
 
@@ -54,13 +56,13 @@ def check(key: Key) -> None:
         raise ValueError(
             "key uses the generator unsafe_rbg, whose fold_in ignores the order of what is folded "
             "in, so different leaves, rows and steps would share noise; use "
-            "jax.random.key(seed, impl='threefry4x32') or the default threefry2x32"
+            "jax.random.key(seed, impl='threefry2x32'), JAX's default"
         )
     if generator == "rbg":
         warnings.warn(
             "key uses the generator rbg: under vmap it draws from the first key only, and its "
             "values depend on the backend and the sharding, so several queries may share noise and "
-            "a run is not reproducible elsewhere; prefer jax.random.key(seed, impl='threefry4x32')",
+            "a run is not reproducible elsewhere; prefer jax.random.key(seed, impl='threefry2x32')",
             stacklevel=3,
         )
 
@@ -89,12 +91,9 @@ def order_key(key: Key, turn: jax.Array) -> Key:
 
 def _fold(key: Key, data: ArrayLike) -> Key:
     """fold_in of one key, or of each of several, with data of shape () or (n,)."""
-    fold = jax.random.fold_in
-    if jnp.ndim(data):
-        fold = jax.vmap(fold, in_axes=(0 if key.ndim else None, 0))
     # Held in a buffer: fused with the next fold_in, unrolled rounds are repeated exponentially
     # often.
-    words = hold(lambda key: jax.random.key_data(fold(key, data)), key, jax.random.key_data(key))
+    words = hold(lambda key: jax.random.key_data(fold_in(key, data)), key, jax.random.key_data(key))
     return jax.random.wrap_key_data(words, impl=jax.random.key_impl(key))
 
 

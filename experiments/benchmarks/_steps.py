@@ -15,10 +15,11 @@ RADIUS, LEARNING_RATE = 1e-3, 1e-6
 
 # name -> (sampler, generator of the key)
 LAWS = {
-    "packed signs": (zojax.rademacher, "threefry4x32"),
-    "packed signs, threefry2x32": (zojax.rademacher, "threefry2x32"),
+    "packed signs": (zojax.rademacher, "threefry2x32"),
+    "gaussian": (zojax.gaussian, "threefry2x32"),
     "gaussian, threefry4x32": (zojax.gaussian, "threefry4x32"),
-    "factored rank 1": (lambda: zojax.factored(1), "threefry4x32"),
+    "factored rank 1": (lambda: zojax.factored(1), "threefry2x32"),
+    "factored rank 4": (lambda: zojax.factored(4), "threefry2x32"),
 }
 
 

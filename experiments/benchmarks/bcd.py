@@ -33,7 +33,7 @@ class Settings:
 
     size: Size = dataclasses.field(default_factory=lambda: Size(batch=1, length=64))
     forms: tuple[str, ...] = ("scanned OPT", "plain list")
-    laws: tuple[str, ...] = ("gaussian, threefry4x32", "packed signs")
+    laws: tuple[str, ...] = ("gaussian", "packed signs")
     repetitions: int = 9
 
 

@@ -37,6 +37,13 @@ METHODS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "mezo": zojax.mezo,
     "mezo, packed signs": partial(zojax.mezo, sampler=zojax.rademacher()),
     "mezo, factored rank 1": partial(zojax.mezo, sampler=zojax.factored(1)),
+    # The subspaces of SubZero: bases that are kept for 1000 steps, and a core drawn for each.
+    "mezo, bases of rank 48": partial(
+        zojax.mezo,
+        sampler=zojax.factored(
+            48, left="haar", core="gaussian", right="haar", left_period=1000, right_period=1000
+        ),
+    ),
     "mezo_adam": zojax.mezo_adam,
     "mezo_bcd": zojax.mezo_bcd,
     "zo_muon": partial(zojax.zo_muon, learning_rate_1d=LEARNING_RATE),
@@ -81,7 +88,7 @@ def main(settings: Settings) -> list[dict[str, Any]]:
 def _measure(method: Callable, form: Form, settings: Settings, inference: int) -> tuple:
     batch = random_tokens(form, settings.size)
     forward, _ = compiled(form.loss, form.params, batch)
-    tx = method(LEARNING_RATE, jax.random.key(0, impl="threefry4x32"))
+    tx = method(LEARNING_RATE, jax.random.key(0))
     state = jax.jit(tx.init)(form.params)
     program, _ = compiled(step_of(tx, form.loss), form.params, state, batch, donate=(0, 1))
     _, after = program(*jax.tree.map(jnp.copy, (form.params, state)), batch)

@@ -68,7 +68,7 @@ def main(settings: Settings) -> list[dict[str, Any]]:
     report = Report("peers", ("program", "ms", "zojax gaussian = 1", "peak / inference"), settings)
     for name, seconds in times.items():
         peak = peaks[name] / peak_bytes(inference) if name in peaks else None
-        report.row(name, 1e3 * seconds, seconds / times["zojax, gaussian, threefry4x32"], peak)
+        report.row(name, 1e3 * seconds, seconds / times["zojax, gaussian"], peak)
     return report.finish()
 
 

@@ -84,20 +84,25 @@ METHODS = {
         learning_rate=0.01,
         static=(*CHUNKED, "views"),
     ),
-    "mezo": Row(methods.mezo, {"num_queries": 2, "sampler": KEPT, "weight_decay": 1e-3, **WIDE}, 4),
+    "mezo": Row(
+        methods.mezo,
+        {"num_queries": 2, "sampler": KEPT, "weight_decay": 1e-3, **WIDE},
+        4,
+        static=CHUNKED,
+    ),
     "mezo_adam": Row(
         methods.mezo_adam,
         {**SEVERAL, "history": 150, "eps": 1e-3},
         8,
         learning_rate=0.1,
-        static=("num_queries", "history"),
+        static=(*CHUNKED, "history"),
     ),
     "mezo_bcd": Row(
         methods.mezo_bcd,
         {"num_queries": 2, "labels": by_leaf_and_row, "hold": 2, "weight_decay": 1e-3, **WIDE},
         4,
         learning_rate=0.06,
-        static=("num_queries", "labels", "hold"),
+        static=(*CHUNKED, "labels", "hold"),
     ),
     "r_adazo": Row(
         methods.r_adazo, {**SEVERAL, "radius": 0.5, "warmup_steps": 2}, 5, 20.0, 0.02, CHUNKED

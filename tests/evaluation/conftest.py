@@ -2,7 +2,7 @@
 
 import pytest
 
-from zojax.directions import Factors, Rows
+from zojax.directions import Factors, Rows, _dense
 from zojax.evaluation._perturbed import Perturbed
 
 
@@ -23,6 +23,9 @@ class Drawn:
 @pytest.fixture
 def drawn(monkeypatch):
     record = Drawn()
+    # Small leaves are drawn together, and not where they are used: here none is small.
+    monkeypatch.setattr(_dense, "_SHARE", 0)
+    monkeypatch.setattr(_dense, "_LEAST", 0)
     draw_rows, draw_factors = Rows._draw_rows, Factors.draw
     default, dense = Perturbed.default, Perturbed.dense
 

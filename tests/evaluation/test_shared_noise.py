@@ -8,6 +8,9 @@ from jax.extend.core import jaxprs_in_params
 
 import zojax
 
+# Of a generator that JAX draws by a primitive, which can be counted.
+KEY = jax.random.key(0, impl="threefry4x32")
+
 
 def random_numbers(jaxpr):
     """How many numbers a program asks the generator for, over all branches and calls."""
@@ -25,7 +28,7 @@ def program(model, sampler, radius):
 
     def losses(params):
         state = sampler.init(params)
-        directions, _ = sampler.draw(state, jax.random.key(0), jnp.int32(0), 1, params)
+        directions, _ = sampler.draw(state, KEY, jnp.int32(0), 1, params)
         return zojax.evaluate(loss, params, directions, radius)
 
     return jax.make_jaxpr(losses)(params).jaxpr

@@ -19,7 +19,7 @@ from zojax.models import OPT, OPTConfig
 # Weights dominate: 2 x 8 tokens in 12 layers, so what is measured is what happens to the weights.
 WIDTH, HEADS, VOCAB, LENGTH, DEPTH = 256, 4, 512, 8, 12
 TOKENS = jnp.zeros((2, LENGTH), jnp.int32)
-KEY = jax.random.key(0, impl="threefry4x32")
+KEY = jax.random.key(0)
 RADIUS, LEARNING_RATE = 1e-3, 1e-6
 
 

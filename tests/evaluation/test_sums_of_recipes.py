@@ -50,7 +50,7 @@ def test_a_step_holds_no_dense_directions(model):
     directions is the measure.
     """
     params, loss = model()
-    key = jax.random.key(0, impl="threefry4x32")
+    key = jax.random.key(0)
 
     def held(sampler):
         tx = optax.chain(

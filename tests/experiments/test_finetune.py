@@ -1,5 +1,6 @@
 """The main job, end to end on a tiny random model."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -9,8 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from rich.console import Console
 from transformers import AutoTokenizer
 
+from experiments._chunks import choose_chunk_size
 from experiments.finetune import Result, Settings, finetune
 from zojax import models
 from zojax.training import Checkpoints, read_metrics
@@ -116,14 +119,44 @@ def test_a_resumed_run_ends_with_the_same_bits(straight, interrupted, model_fold
     assert losses[0] == losses[1]
 
 
-def test_a_loss_that_is_not_finite_is_counted_and_shown(make_settings, capsys):
-    """With a radius of 1e30 both probes of every step overflow."""
-    result = finetune(make_settings(steps=2, radius=1e30))
+def test_several_updates_in_a_call_make_the_same_run(straight, make_settings, model_folder):
+    """Calls of 2, 2 and 1 updates, and again after the evaluation."""
+    result = finetune(make_settings(steps_per_call=2))
+    jax.tree.map(
+        lambda ours, theirs: np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4),
+        latest_params(result, model_folder),
+        latest_params(straight, model_folder),
+    )
+    assert (result.loss_evaluations, result.num_nonfinite) == (20, 0)
+    ours, theirs = (
+        [r for r in read_metrics(run.out) if "train_loss" in r] for run in (result, straight)
+    )
+    for name in ("step", "loss_evaluations", "num_nonfinite"):
+        assert [r[name] for r in ours] == [r[name] for r in theirs]
+    losses = ([r["train_loss"] for r in records] for records in (ours, theirs))
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+def test_a_loss_that_is_not_finite_is_counted_and_shown_and_so_are_chunks(make_settings, capsys):
+    """With a radius of 1e30 both probes of every query overflow."""
+    settings = make_settings(steps=2, radius=1e30, num_queries=2, memory_budget_gib=1.0)
+    result = finetune(settings)
     assert result.num_nonfinite == 2
     assert result.score_after == result.score_before
     output = capsys.readouterr().out
     assert "2 non-finite" in output
     assert "updates withheld, loss not finite" in output
+
+    assert output.count("chunks chunk_size 2 of 2: peak ") == 1
+    assert "budget 1,073.7 MB" in output
+    stored = json.loads((result.out / "chunks.json").read_text())
+    assert (stored["chunk_size"], stored["budget_bytes"]) == (2, 2**30)
+    assert [size for size, _ in stored["tried"]] == [1, 2]
+    assert json.loads((result.out / "result.json").read_text())["chunk_size"] == 2
+    # What the run is told when it goes on, without another trial and whatever the budget is now.
+    again = dataclasses.replace(settings, memory_budget_gib=1e-9, resume=True)
+    assert choose_chunk_size(again, None, None, Console()) == 2
+    assert "chunk_size 2 of 2: peak" in capsys.readouterr().out
 
 
 def test_the_command_explains_itself():

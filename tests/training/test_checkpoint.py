@@ -27,7 +27,7 @@ def params():
 
 @pytest.fixture
 def state(params):
-    key = jax.random.key(7, impl="threefry4x32")
+    key = jax.random.key(7)
     return (
         State(key, jnp.int32(4), {"mu": params["layer"]["kernel"] / 3}, ()),
         State(key, jnp.int32(4), {}, ()),

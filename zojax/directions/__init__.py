@@ -8,7 +8,7 @@ from zojax.directions._atoms import flax_factors as flax_factors
 from zojax.directions._block import Block as Block
 from zojax.directions._blocks import blocks as blocks
 from zojax.directions._coordinate import coordinate as coordinate
-from zojax.directions._dense import drawn_in_place as drawn_in_place
+from zojax.directions._dense import drawn_together as drawn_together
 from zojax.directions._factored import factored as factored
 from zojax.directions._factors import Factors as Factors
 from zojax.directions._isotropic import gaussian as gaussian

@@ -10,7 +10,7 @@ from zojax import _checks, _keys
 from zojax._keys import Role
 from zojax._typing import Key, Params
 from zojax.directions._dense import dense_recipes
-from zojax.directions._laws import GAUSSIAN, normal_arrays
+from zojax.directions._laws import GAUSSIAN, draw_arrays
 from zojax.directions._root import Root, size_of
 from zojax.directions._sampler import Directions, Sampler, ignore, ones
 from zojax.directions._sum import Sum
@@ -113,7 +113,7 @@ def _views_of(params: Params, views: Views) -> list[MatrixView]:
 def _first_curvature(key: Key, params: Params, like: Params, scale: ArrayLike) -> Params:
     leaves, treedef = jax.tree.flatten(like)
     keys = _keys.leaf_keys(_keys.refresh_key(key, jnp.int32(0)), params, Role.CURVATURE)
-    drawn = normal_arrays(keys, [leaf.shape or (1,) for leaf in leaves])
+    drawn = draw_arrays(GAUSSIAN, keys, [leaf.shape or (1,) for leaf in leaves])
     scaled = [
         (scale * array).astype(leaf.dtype).reshape(leaf.shape)
         for array, leaf in zip(drawn, leaves, strict=True)

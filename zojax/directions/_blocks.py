@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from zojax import _checks
 from zojax._typing import Key, Params
 from zojax.directions import _order
-from zojax.directions._dense import drawn_in_place
 from zojax.directions._labels import Labels, layer_blocks, places
 from zojax.directions._sampler import Directions, Sampler, ignore
 from zojax.directions._slices import BlockState, block_recipe, slice_space
@@ -84,7 +83,7 @@ def blocks(
         def one(recipes: Directions) -> Directions:
             return tuple(
                 block_recipe(recipe, place, block)
-                for recipe, place in zip(drawn_in_place(recipes), found, strict=True)
+                for recipe, place in zip(recipes, found, strict=True)
             )
 
         return jax.vmap(one)(inside)

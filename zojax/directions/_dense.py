@@ -1,45 +1,113 @@
-"""Recipes of dense leaves, with the short ones drawn together."""
+"""Small leaves of a direction are drawn beforehand, and together.
 
-import dataclasses
+For biases, scales and stacks of them a draw of its own costs compile time, and where it is used (in
+the body of a loop over layers, for every token) more time than the few numbers deserve.
+"""
+
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 
-from zojax._hold import hold
+from zojax._hold import keep
 from zojax._typing import Key
-from zojax.directions._laws import Law
+from zojax.directions._drawn import Drawn
+from zojax.directions._factors import Factors
+from zojax.directions._laws import Law, draw_arrays
 from zojax.directions._rows import Rows
+from zojax.directions._sum import Sum
 
-# Biases and scales are shorter than this; a longer vector (params as one flat array) is drawn where
-# it is needed, like a matrix.
-_SHORT = 1 << 14
+# Biases, scales and stacks of them hold about this share of the entries of a transformer.
+_SHARE = 1 / 256
+_LEAST = 1 << 14
 
 
 def dense_recipes(law: Law, keys: Key, shapes: Sequence[tuple[int, ...]]) -> tuple[Rows, ...]:
-    """One recipe for each leaf, `keys` being theirs.
+    """One recipe for each leaf, `keys` being theirs."""
+    return tuple(Rows.of(shape, keys[place], law) for place, shape in enumerate(shapes))
 
-    Each draw in a program costs compile time, and an unrolled model has hundreds of short vectors:
-    those of one length are drawn side by side, from the keys that their rows have anyway.
+
+def drawn_together(direction: tuple, shapes: Sequence[tuple[int, ...]]) -> tuple:
+    """One direction with its small leaves drawn, and kept.
+
+    Args:
+      direction: recipes of whole leaves.
+      shapes: of all leaves.
     """
-    recipes = [Rows.of(shape, keys[place], law) for place, shape in enumerate(shapes)]
-    widths = {place: shape[0] for place, shape in enumerate(shapes) if len(shape) == 1}
-    for width in {width for width in widths.values() if 0 < width <= _SHORT}:
-        places = [place for place, other in widths.items() if other == width]
-        of_leaf = keys[np.array(places)]
-
-        def generate(keys: Key, width: int = width) -> jax.Array:
-            return law.generate(jax.vmap(lambda key: jax.random.fold_in(key, 0))(keys), width)
-
-        numbers = hold(generate, of_leaf, jax.random.key_data(of_leaf))
-        for row, place in enumerate(places):
-            recipes[place] = recipes[place].holding(numbers[row : row + 1])
+    recipes = list(direction)
+    small = _small(shapes)
+    places = [place for place in small if _rows_of(recipes[place]) is not None]
+    drawn = _draw_small([recipes[i] for i in places], [shapes[i] for i in places])
+    for place, z in zip(places, drawn, strict=True):
+        recipes[place] = _with_drawn(recipes[place], Drawn(z))
+    for place in small:
+        if isinstance(recipes[place], Factors):
+            recipes[place] = Drawn(_multiplied_out(recipes[place], shapes[place]))
     return tuple(recipes)
 
 
-def drawn_in_place(recipes: tuple) -> tuple:
-    """The recipes without what short leaves draw beforehand, for when few of them are needed."""
-    return tuple(
-        dataclasses.replace(recipe, numbers=None) if isinstance(recipe, Rows) else recipe
-        for recipe in recipes
-    )
+def sum_of_small(
+    coefficients: jax.Array, directions: tuple, shapes: Sequence[tuple[int, ...]]
+) -> dict[int, jax.Array]:
+    """Σ_k coefficients[k] z_k of the small dense leaves, by place; one query after another."""
+    places = [place for place in _small(shapes) if isinstance(directions[place], Rows)]
+    if not places:
+        return {}
+    inside = [shapes[place] for place in places]
+    dtype = jnp.promote_types(coefficients.dtype, jnp.float32)
+
+    def terms(k: jax.Array | int) -> list[jax.Array]:
+        one = jax.tree.map(lambda array: array[k], tuple(directions[place] for place in places))
+        return [coefficients[k].astype(dtype) * z for z in _draw_small(one, inside)]
+
+    def add(k: jax.Array, totals: list[jax.Array]) -> list[jax.Array]:
+        return [total + term for total, term in zip(totals, terms(k), strict=True)]
+
+    zeros = [jnp.zeros(shape, dtype) for shape in inside]
+    count = coefficients.shape[0]
+    totals = terms(0) if count == 1 else jax.lax.fori_loop(0, count, add, zeros)
+    return dict(zip(places, totals, strict=True))
+
+
+def _small(shapes: Sequence[tuple[int, ...]]) -> list[int]:
+    """The places of the smallest leaves, up to a share of all entries."""
+    sizes = [math.prod(shape) for shape in shapes]
+    rest = max(_SHARE * sum(sizes), _LEAST)
+    places = []
+    for place in sorted(range(len(sizes)), key=sizes.__getitem__):
+        rest -= sizes[place]
+        if rest < 0:
+            break
+        if sizes[place]:
+            places.append(place)
+    return sorted(places)
+
+
+def _draw_small(recipes: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> list[jax.Array]:
+    """The dense noise of each recipe, all of it drawn side by side."""
+    rows = [_rows_of(recipe) for recipe in recipes]
+    if not rows:
+        return []
+    (law,) = {one.law for one in rows}
+    drawn = draw_arrays(law, jnp.stack([one.key for one in rows]), shapes)
+    return [one.scale * z for one, z in zip(rows, drawn, strict=True)]
+
+
+def _multiplied_out(factors: Factors, shape: tuple[int, ...]) -> jax.Array:
+    return keep(lambda factors: factors.draw(shape), factors, factors.left)
+
+
+def _rows_of(recipe: Any) -> Rows | None:
+    """The dense noise in a recipe."""
+    if isinstance(recipe, Sum):
+        return next((part for part in recipe.parts if isinstance(part, Rows)), None)
+    return recipe if isinstance(recipe, Rows) else None
+
+
+def _with_drawn(recipe: Rows | Sum, drawn: Drawn) -> Drawn | Sum:
+    """The recipe with its dense noise replaced."""
+    if isinstance(recipe, Rows):
+        return drawn
+    return Sum(tuple(drawn if isinstance(part, Rows) else part for part in recipe.parts))

@@ -12,45 +12,53 @@ LETTERS = "abcdefghijklmnopqrstuvwxyABCDEFGHIJKLMNOPQRSTUVWXYZ"  # of axes; "z" 
 
 # Up to this rank a product is written as a sum of multiplications, which fuses with what is done to
 # the result; above, as a matrix product, whose result is a buffer.
-_FUSED_RANK = 8
+FUSED_RANK = 8
 
 
 def sum_over_rank(a: jax.Array, of_a: str, b: jax.Array, of_b: str, out: str) -> jax.Array:
-    """Einsum of two arrays that share batch axes and, last, the rank "z" that is summed over."""
-    rank = a.shape[-1]
-    if rank > _FUSED_RANK:
+    """Einsum of two arrays that share batch axes and the rank "z" that is summed over."""
+    rank = a.shape[of_a.index("z")]
+    if rank > FUSED_RANK:
         return jnp.einsum(f"{of_a},{of_b}->{out}", a, b)
-    a, b = _aligned(a, of_a, out), _aligned(b, of_b, out)
-    return sum(a[..., k] * b[..., k] for k in range(rank))
+    return sum(_of_rank(a, of_a, k, out) * _of_rank(b, of_b, k, out) for k in range(rank))
 
 
-def _aligned(array: jax.Array, letters: str, out: str) -> jax.Array:
-    """The axes of `array` in the order of `out`, with length 1 for those that it lacks."""
-    present = "".join(letter for letter in out if letter in letters) + "z"
-    array = jnp.transpose(array, [letters.index(letter) for letter in present])
-    missing = [axis for axis, letter in enumerate(out) if letter not in letters]
-    return jnp.expand_dims(array, missing)
+def _of_rank(array: jax.Array, letters: str, k: int, out: str) -> jax.Array:
+    """Entry k of the rank with the axes of `out`, of length 1 where it lacks them."""
+    entry = jax.lax.index_in_dim(array, k, letters.index("z"), keepdims=False)
+    letters = letters.replace("z", "")
+    present = [letter for letter in out if letter in letters]
+    entry = jnp.transpose(entry, [letters.index(letter) for letter in present])
+    return jnp.expand_dims(
+        entry, [axis for axis, letter in enumerate(out) if letter not in letters]
+    )
 
 
 class Factors(eqx.Module):
-    """z of one leaf seen as a matrix, z[i, j] = Σ_k left[i, k] right[j, k].
+    """z of one leaf seen as a matrix, z[i, j] = scale Σ_k left[i, k] right[j, k].
 
     Attributes:
       left: the leaf's batch and row axes in their order, then the rank; float32.
       right: its batch and column axes in their order, then the rank; float32.
       axes: for every axis of the leaf what it counts: "b"atch, "r"ows or "c"olumns.
+      scale: see above.
+      of_stack: whether this is an entry of a stack that a loop goes over.
     """
 
     left: jax.Array
     right: jax.Array
     axes: tuple[str, ...] = eqx.field(static=True)
+    scale: float = eqx.field(static=True, default=1.0)
+    of_stack: bool = eqx.field(static=True, default=False)
 
     @classmethod
-    def of(cls, view: MatrixView, left: jax.Array, right: jax.Array) -> "Factors":
+    def of(
+        cls, view: MatrixView, left: jax.Array, right: jax.Array, scale: float = 1.0
+    ) -> "Factors":
         """The recipe of a leaf with this view."""
         kinds = {**dict.fromkeys(view.batch, "b"), **dict.fromkeys(view.rows, "r")}
         count = len(view.batch) + len(view.rows) + len(view.columns)
-        return cls(left, right, tuple(kinds.get(axis, "c") for axis in range(count)))
+        return cls(left, right, tuple(kinds.get(axis, "c") for axis in range(count)), scale)
 
     @property
     def packed(self) -> bool:
@@ -60,7 +68,7 @@ class Factors(eqx.Module):
         """Returns z of this shape, float32. The datum, which says when to draw, has no use here."""
         del shape, datum
         z, left, right = self.subscripts(LETTERS[: len(self.axes)])
-        return sum_over_rank(self.left, left, self.right, right, z)
+        return self.scale * sum_over_rank(self.left, left, self.right, right, z)
 
     def draw_taken(
         self, axis: int, index: jax.Array, shape: Sequence[int], datum: jax.Array
@@ -90,9 +98,9 @@ class Factors(eqx.Module):
         axes = tuple(self.axes[axis] for axis in permutation)
         letters = LETTERS[: len(self.axes)]
         _, left, right = self.subscripts(letters)
-        moved = Factors(self.left, self.right, axes)
+        moved = self._with(self.left, self.right, axes)
         _, to_left, to_right = moved.subscripts("".join(letters[axis] for axis in permutation))
-        return Factors(
+        return self._with(
             jnp.einsum(f"{left}->{to_left}", self.left),
             jnp.einsum(f"{right}->{to_right}", self.right),
             axes,
@@ -109,7 +117,7 @@ class Factors(eqx.Module):
     def expand(self, axis: int) -> "Factors":
         """Inserts an axis of length 1."""
         axes = (*self.axes[:axis], "b", *self.axes[axis:])
-        wide = Factors(self.left, self.right, axes)
+        wide = self._with(self.left, self.right, axes)
         return wide._map(axis, lambda factor, at: jnp.expand_dims(factor, at), axes)
 
     def slice(self, axis: int, first: jax.Array | int, length: int, step: int = 1) -> "Factors":
@@ -130,7 +138,10 @@ class Factors(eqx.Module):
             left = jnp.broadcast_to(left, (length, *left.shape))
         if self.axes[0] == "r":
             right = jnp.broadcast_to(right, (length, *right.shape))
-        return Factors(left, right, self.axes[1:])
+        return Factors(left, right, self.axes[1:], self.scale, of_stack=True)
+
+    def _with(self, left: jax.Array, right: jax.Array, axes: tuple[str, ...]) -> "Factors":
+        return Factors(left, right, axes, self.scale, self.of_stack)
 
     def _map(self, axis: int, fn, axes: tuple[str, ...]) -> "Factors":
         """Applies fn(factor, its axis) to each factor that has this axis of z."""
@@ -140,4 +151,4 @@ class Factors(eqx.Module):
             left = fn(left, len(before) - before.count("c"))
         if kind != "r":
             right = fn(right, len(before) - before.count("r"))
-        return Factors(left, right, axes)
+        return self._with(left, right, axes)

@@ -1,6 +1,6 @@
 """Laws of the entries of a dense direction. All have mean 0 and covariance I.
 
-A law is drawn row by row: row i of a leaf comes from fold_in(leaf key, i) alone, so any part of the
+A law is drawn row by row: row i of a leaf depends on the leaf's key and i alone, so any part of the
 leaf can be drawn by itself with the same values.
 """
 
@@ -13,35 +13,38 @@ import jax.numpy as jnp
 import numpy as np
 
 from zojax._hold import hold
+from zojax._random import row_bits
 from zojax._typing import Key
+from zojax.directions._normal import normal
 
 
 class Law(NamedTuple):
     """How rows are drawn, in two halves, so that what is random can be kept packed.
 
     Attributes:
-      generate: (keys of the rows, row width) -> random numbers, one entry a row.
+      generate: (the leaf's key or one for each row, numbers of the rows, row width) -> random
+        numbers, one entry a row.
       expand: (random numbers, row width) -> the rows, float32, (rows, width).
       packed: whether the random numbers are smaller than the rows, and worth keeping.
     """
 
-    generate: Callable[[Key, int], jax.Array]
+    generate: Callable[[Key, jax.Array, int], jax.Array]
     expand: Callable[[jax.Array, int], jax.Array]
     packed: bool
 
 
-def _normal(keys: Key, width: int) -> jax.Array:
-    return jax.vmap(lambda key: jax.random.normal(key, (width,), jnp.float32))(keys)
+def _normal(keys: Key, rows: jax.Array, width: int) -> jax.Array:
+    return normal(row_bits(keys, rows, width))
 
 
-def _words(keys: Key, width: int) -> jax.Array:
-    count = -(-width // 32)
-    return jax.vmap(lambda key: jax.random.bits(key, (count, 1), jnp.uint32))(keys)
+def _words(keys: Key, rows: jax.Array, width: int) -> jax.Array:
+    return row_bits(keys, rows, -(-width // 32))[..., None]
 
 
 def _signs(words: jax.Array, width: int) -> jax.Array:
-    # Bit b of a word moves to the sign bit of 1.0: cheaper than converting it to a float.
-    sign = (words << (31 - jnp.arange(32, dtype=jnp.uint32))) & jnp.uint32(1 << 31)
+    # Bit b of a word moves to the sign bit of 1.0: cheaper than converting it to a float. It is
+    # shifted by a bare iota: any other table is moved out of a loop, and read back in its body.
+    sign = (words >> jnp.arange(32, dtype=jnp.uint32)) << jnp.uint32(31)
     ones = jax.lax.bitcast_convert_type(jnp.float32(1), jnp.uint32)
     signs = jax.lax.bitcast_convert_type(sign | ones, jnp.float32)
     return signs.reshape(*words.shape[:-2], -1)[..., :width]
@@ -51,15 +54,19 @@ GAUSSIAN = Law(_normal, lambda rows, width: rows, packed=False)
 RADEMACHER = Law(_words, _signs, packed=True)
 
 
-def normal_arrays(keys: Key, shapes: Sequence[tuple[int, ...]]) -> list[jax.Array]:
-    """N(0, I) arrays of these shapes, float32, one from each of `keys`.
+# Larger arrays are drawn by themselves: cutting them out of a common buffer would copy them.
+_ALONE = 1 << 16
 
-    Row i of an array (its last axis) is drawn from fold_in(its key, i). Rows of one width are drawn
-    side by side, whatever their arrays: one compiled draw serves them all.
+
+def draw_arrays(law: Law, keys: Key, shapes: Sequence[tuple[int, ...]]) -> list[jax.Array]:
+    """Arrays of these shapes from a law, float32, one from each of `keys`.
+
+    Row i of an array (its last axis) is that of (its key, i). Rows of one width are drawn side by
+    side, whatever their arrays: one compiled draw serves them all.
     """
     arrays: list[jax.Array] = [jnp.zeros(shape, jnp.float32) for shape in shapes]
-    for width in sorted({shape[-1] for shape in shapes}):
-        places = [place for place, shape in enumerate(shapes) if shape[-1] == width]
+    for places in _groups(shapes):
+        width = shapes[places[0]][-1] if shapes[places[0]] else 1
         counts = [math.prod(shapes[place][:-1]) for place in places]
         ends = np.cumsum(counts)
         # Rows are numbered on the device; a table of them would be a constant of the program.
@@ -70,9 +77,19 @@ def normal_arrays(keys: Key, shapes: Sequence[tuple[int, ...]]) -> list[jax.Arra
         of_row = keys[jnp.array(places)[owner]]
 
         def draw(keys: Key, row: jax.Array = row, width: int = width) -> jax.Array:
-            return _normal(jax.vmap(jax.random.fold_in)(keys, row), width)
+            return law.expand(law.generate(keys, row, width), width)
 
         rows = hold(draw, of_row, jax.random.key_data(of_row))
         for place, end, count in zip(places, ends, counts, strict=True):
             arrays[place] = rows[end - count : end].reshape(shapes[place])
     return arrays
+
+
+def _groups(shapes: Sequence[tuple[int, ...]]) -> list[list[int]]:
+    """The places of arrays that are drawn together: those of one width, and large ones alone."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for place, shape in enumerate(shapes):
+        width = shape[-1] if shape else 1
+        alone = (place,) if math.prod(shape) > _ALONE else ()
+        groups.setdefault((width, *alone), []).append(place)
+    return list(groups.values())

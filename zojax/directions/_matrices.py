@@ -57,8 +57,9 @@ class Matrix(NamedTuple):
         view = self.view
         return Factors.of(
             view,
-            _unflatten(self.scale * left, self.shape, view.batch, view.rows),
+            _unflatten(left, self.shape, view.batch, view.rows),
             _unflatten(right, self.shape, view.batch, view.columns),
+            self.scale,
         )
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from zojax import _keys
 from zojax._keys import Role
 from zojax._typing import Key, Params
-from zojax.directions._laws import normal_arrays
+from zojax.directions._laws import GAUSSIAN, draw_arrays
 from zojax.directions._matrices import Kinds, Matrix
 
 _ROLES = {"left": Role.LEFT, "core": Role.CORE, "right": Role.RIGHT}
@@ -25,7 +25,7 @@ def draw_part(
         return [None] * len(shapes)
     places = [place for place, matrix in enumerate(leaves) if matrix is not None]
     keys = _keys.leaf_keys(key, params, _ROLES[side])[jnp.array(places)]
-    parts = normal_arrays(keys, shapes)
+    parts = draw_arrays(GAUSSIAN, keys, shapes)
     return [_orthonormal(part) for part in parts] if kind == "haar" else parts
 
 

@@ -16,7 +16,7 @@ class Rows(eqx.Module):
     """z of one leaf: a key and a law, drawn row by row; nothing of the leaf's size is stored.
 
     A row runs along one axis (the leaf's last); the others are numbered through in C order, and
-    row i is drawn from fold_in(key, i). A part of the leaf (a slice, a gathered row, one layer of a
+    row i is drawn from (key, i) alone. A part of the leaf (a slice, a gathered row, one layer of a
     stack, one shard) is again a `Rows` that names the same rows, so its values are the same.
 
     Attributes:
@@ -25,8 +25,6 @@ class Rows(eqx.Module):
       start: number of the first row, shape (), int32.
       law: the law of the entries.
       axes: for every axis, by how many rows it steps; None for the axis that a row runs along.
-      numbers: what the law generates for a leaf that is one short row (a bias), drawn beforehand
-        together with its like: it is small, and spares the program a draw of its own.
     """
 
     key: Key
@@ -34,7 +32,6 @@ class Rows(eqx.Module):
     start: jax.Array
     law: Law = eqx.field(static=True)
     axes: tuple[int | None, ...] = eqx.field(static=True)
-    numbers: jax.Array | None = None
 
     @classmethod
     def of(cls, shape: Sequence[int], key: Key, law: Law, scale: jax.Array | float = 1.0) -> "Rows":
@@ -42,10 +39,6 @@ class Rows(eqx.Module):
         steps = tuple(math.prod(shape[axis + 1 : -1]) for axis in range(len(shape) - 1))
         axes = (*steps, None) if shape else ()
         return cls(key, jnp.float32(scale), jnp.int32(0), law, axes)
-
-    def holding(self, numbers: jax.Array) -> "Rows":
-        """The recipe of a leaf of one row with what the law generated for it, (1, ...)."""
-        return Rows(self.key, self.scale, self.start, self.law, self.axes, numbers)
 
     @property
     def packed(self) -> bool:
@@ -56,10 +49,7 @@ class Rows(eqx.Module):
         """Returns z of this shape, float32; with a datum, drawn when that is known (see `hold`)."""
         along = self._row_axis()
         width = 1 if along is None else shape[along]
-        if self.numbers is None:
-            z = self._draw_rows(self.start + self._offsets(shape), width, datum)
-        else:
-            z = self._expanded(self.numbers, width).reshape(*self._offsets(shape).shape, width)
+        z = self._draw_rows(self.start + self._offsets(shape), width, datum)
         if along is None:
             return z.reshape(shape)
         return jnp.moveaxis(z, -1, along)
@@ -85,14 +75,11 @@ class Rows(eqx.Module):
 
     def _draw_rows(self, index: jax.Array, width: int, datum: jax.Array | None) -> jax.Array:
         def generate(key: Key) -> jax.Array:
-            keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(index.reshape(-1))
-            return self.law.generate(keys, width)
+            return self.law.generate(key, index.reshape(-1), width)
 
         numbers = generate(self.key) if datum is None else hold(generate, self.key, datum)
-        return self._expanded(numbers, width).reshape(*index.shape, width)
-
-    def _expanded(self, numbers: jax.Array, width: int) -> jax.Array:
-        return self.scale * self.law.expand(numbers, width)
+        z = self.scale * self.law.expand(numbers, width)
+        return z.reshape(*index.shape, width)
 
     def _row_axis(self) -> int | None:
         return self.axes.index(None) if None in self.axes else None
@@ -140,4 +127,4 @@ class Rows(eqx.Module):
         )
 
     def _at(self, start: jax.Array, axes: tuple[int | None, ...]) -> "Rows":
-        return Rows(self.key, self.scale, start, self.law, axes, self.numbers)
+        return Rows(self.key, self.scale, start, self.law, axes)

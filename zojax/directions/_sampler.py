@@ -9,12 +9,14 @@ import jax.numpy as jnp
 from zojax import _keys
 from zojax._typing import Key, Params
 from zojax.directions._block import Block
+from zojax.directions._dense import sum_of_small
+from zojax.directions._drawn import Drawn
 from zojax.directions._factors import Factors
 from zojax.directions._rows import Rows
 from zojax.directions._subspace import Subspace
 from zojax.directions._sum import Sum
 
-Recipe = Rows | Factors | Sum | Block
+Recipe = Rows | Drawn | Factors | Sum | Block
 """How z of one leaf is made again."""
 
 Directions = tuple[Recipe, ...]
@@ -113,9 +115,12 @@ def combine(coefficients: jax.Array, directions: Directions, params: Params) -> 
       params: gives the structure, shapes and dtypes.
     """
     leaves, treedef = jax.tree.flatten(params)
+    together = sum_of_small(coefficients, directions, [leaf.shape for leaf in leaves])
     sums: list[jax.Array] = []
-    for recipe, leaf in zip(directions, leaves, strict=True):
-        if isinstance(recipe, Factors):
+    for place, (recipe, leaf) in enumerate(zip(directions, leaves, strict=True)):
+        if place in together:
+            sums.append(together[place].astype(leaf.dtype))
+        elif isinstance(recipe, Factors):
             sums.append(_sum_factors(coefficients, recipe, leaf))
         else:
             # What a leaf holds while it is drawn is held after the leaf before it is done.
@@ -128,7 +133,9 @@ def wide(dtype: Any) -> Any:
     return jnp.promote_types(dtype, jnp.float32)
 
 
-def _sum_rows(coefficients: jax.Array, rows: Rows, leaf: jax.Array, before: jax.Array) -> jax.Array:
+def _sum_rows(
+    coefficients: jax.Array, rows: Recipe, leaf: jax.Array, before: jax.Array
+) -> jax.Array:
     dtype = wide(leaf.dtype)
     # Packed numbers are small, and unpacking them from a buffer is far cheaper than drawing them
     # for every entry; what is not packed should fuse, and never be one.
@@ -149,7 +156,7 @@ def _sum_rows(coefficients: jax.Array, rows: Rows, leaf: jax.Array, before: jax.
 def _sum_factors(coefficients: jax.Array, factors: Factors, leaf: jax.Array) -> jax.Array:
     """Σ_k c_k L_k R_kᵀ as one product of rank K r."""
     left = factors.left * coefficients.reshape(-1, *(1,) * (factors.left.ndim - 1))
-    joined = Factors(_join(left), _join(factors.right), factors.axes)
+    joined = Factors(_join(left), _join(factors.right), factors.axes, factors.scale)
     return joined.draw(leaf.shape).astype(leaf.dtype)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
+from zojax.directions._drawn import Drawn
 from zojax.directions._factors import Factors
 from zojax.directions._rows import Rows
 
@@ -16,10 +17,10 @@ class Sum(eqx.Module):
     Where every part can be cut, so can the sum; else the caller draws the leaf.
 
     Attributes:
-      parts: recipes of the leaf, `Rows` or `Factors`.
+      parts: recipes of the leaf, of one kind or several.
     """
 
-    parts: tuple[Rows | Factors, ...]
+    parts: tuple[Rows | Drawn | Factors, ...]
 
     @property
     def axes(self) -> tuple[Any, ...]:

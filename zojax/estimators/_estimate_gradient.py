@@ -133,7 +133,7 @@ def estimate_gradient(
             state.sampler, state.key, state.count, estimator.num_queries, params
         )
         measured = directions
-        if sampler.one_by_one is not None:
+        if sampler.one_by_one is not None and estimator.num_queries > 1:
             measured = sampler.one_by_one(
                 sampler_state, state.key, state.count, estimator.num_queries, params
             )

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import quax
 from jax.typing import ArrayLike
 
+from zojax._hold import keep
 from zojax.directions import Block, Factors
-from zojax.directions._factors import LETTERS, sum_over_rank
+from zojax.directions._factors import FUSED_RANK, LETTERS, sum_over_rank
 from zojax.evaluation._perturbed import Perturbed
 
 # Summing over blocks reads and writes the result once a block, so it waits for larger leaves.
@@ -96,12 +97,13 @@ def _contract_factors(x: jax.Array, leaf: Perturbed, numbers, params) -> jax.Arr
     kept_w = [of_leaf[axis] for axis in range(leaf.ndim) if axis not in (*contract_w, *batch_w)]
     out = "".join((*shared, *kept_x, *kept_w))
     summed = {of_leaf[axis] for axis in contract_w}
-    low_rank = _through_rank(x, "".join(of_x), leaf.recipe, "".join(of_leaf), summed, out, params)
-    return base + (leaf.radius * low_rank).astype(base.dtype)
+    low_rank = _through_rank(x, "".join(of_x), leaf, "".join(of_leaf), summed, out, params)
+    return base + low_rank.astype(base.dtype)
 
 
-def _through_rank(x, of_x: str, factors: Factors, of_leaf: str, summed, out: str, params):
-    """The product x · L · Rᵀ (or x · R · Lᵀ): first the factor that has all that is summed over."""
+def _through_rank(x, of_x: str, leaf: Perturbed, of_leaf: str, summed, out: str, params):
+    """The product r x · L · Rᵀ (or r x · R · Lᵀ): first what has all that is summed over."""
+    factors, radius = leaf.recipe, leaf.radius * leaf.recipe.scale
     _, of_left, of_right = factors.subscripts(of_leaf)
     sides = [(factors.left, of_left), (factors.right, of_right)]
     exact = dict(
@@ -111,9 +113,15 @@ def _through_rank(x, of_x: str, factors: Factors, of_leaf: str, summed, out: str
     for (first, of_first), (second, of_second) in (sides, sides[::-1]):
         if summed <= set(of_first) and not summed & set(of_second):
             inner = "".join(dict.fromkeys(c for c in of_x + of_first if c not in {*summed, "z"}))
-            u = jnp.einsum(f"{of_x},{of_first}->{inner}z", x, first, **exact)
+            u = radius * jnp.einsum(f"{of_x},{of_first}->{inner}z", x, first, **exact)
+            if factors.of_stack and 1 < second.shape[-1] <= FUSED_RANK:
+                # Read out of the stack for every entry of the result, it should lie side by side.
+                second = keep(lambda factor: jnp.moveaxis(factor, -1, 0), second, x)
+                of_second = "z" + of_second[:-1]
             return sum_over_rank(u, inner + "z", second, of_second, out)
-    return jnp.einsum(f"{of_x},{of_left},{of_right}->{out}", x, *(s[0] for s in sides), **exact)
+    return radius * jnp.einsum(
+        f"{of_x},{of_left},{of_right}->{out}", x, *(side[0] for side in sides), **exact
+    )
 
 
 def _longest(leaf: Perturbed, axes) -> int | None:

@@ -86,7 +86,7 @@ def ar1_zo(
     Args:
       learning_rate: η, a number or a schedule. MeZO's for adapters are 1e-3 to 1e-6, at a scale of
         2; at a scale s times (2/s)² of that.
-      key: a typed key; jax.random.key(seed, impl="threefry4x32") is the fastest for gaussian noise.
+      key: a typed key; that of JAX's default generator draws the fastest.
       radius: μ, above 0.
       schedule: "cyclic" or "random" (independent, uniform), the order of atoms.
       layers: "all", one atom of every layer a step, or "one", one atom of one layer.

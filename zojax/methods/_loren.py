@@ -88,7 +88,7 @@ def loren(
 
     Args:
       learning_rate: η, a number or a schedule; with momentum a tenth of what would do without.
-      key: a typed key; jax.random.key(seed, impl="threefry4x32") is the fastest for gaussian z.
+      key: a typed key; that of JAX's default generator draws the fastest.
       radius: ε, above 0.
       num_queries: K, at least 2.
       rho: ρ, above 0.

@@ -46,17 +46,19 @@ def mezo(
     sampler: Sampler = gaussian(),
     weight_decay: ArrayLike = 0.0,
     weight_decay_mask: Any = None,
+    chunk_size: int = 1,
 ) -> optax.GradientTransformationExtraArgs:
     """MeZO; `update` needs `params` and `value_fn` (see `zojax.estimate_gradient`).
 
     Args:
       learning_rate: η, a number or a schedule; the paper's runs keep it constant.
-      key: a typed key; jax.random.key(seed, impl="threefry4x32") is the fastest for gaussian z.
+      key: a typed key; that of JAX's default generator draws the fastest.
       radius: ε, above 0.
       num_queries: n, at least 1.
       sampler: the law of z, `zojax.rademacher()` and `zojax.factored(rank)` being the cheap ones.
       weight_decay: λ, at least 0.
       weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
+      chunk_size: directions evaluated side by side; see `zojax.evaluate`.
 
     Raises:
       TypeError: if the key is no typed key.
@@ -78,7 +80,8 @@ def mezo(
       True
     """
     _checks.not_negative(weight_decay=weight_decay)
-    links = [estimate_gradient(key, sampler, central(radius, num_queries))]
+    estimator = central(radius, num_queries)
+    links = [estimate_gradient(key, sampler, estimator, chunk_size=chunk_size)]
     if not (isinstance(weight_decay, (int, float)) and weight_decay == 0):
         links.append(optax.add_decayed_weights(weight_decay, weight_decay_mask))
     return skip_nonfinite(optax.chain(*links, optax.scale_by_learning_rate(learning_rate)))

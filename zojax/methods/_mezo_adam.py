@@ -51,6 +51,7 @@ def mezo_adam(
     sampler: Sampler = gaussian(),
     weight_decay: float = 0.0,
     weight_decay_mask: Any = None,
+    chunk_size: int = 1,
 ) -> optax.GradientTransformationExtraArgs:
     """MeZO-Adam; `update` needs `params` and `value_fn` (see `zojax.estimate_gradient`).
 
@@ -66,6 +67,7 @@ def mezo_adam(
       sampler: the law of z.
       weight_decay: λ, at least 0.
       weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
+      chunk_size: directions evaluated side by side; see `zojax.evaluate`.
 
     Raises:
       TypeError: if the key is no typed key.
@@ -90,10 +92,10 @@ def mezo_adam(
     estimator = central(radius, num_queries)
     if history is None:
         adam = in_float32(optax.scale_by_adam(b1, b2, eps))
-        links = [estimate_gradient(key, sampler, estimator), adam]
+        links = [estimate_gradient(key, sampler, estimator, chunk_size=chunk_size), adam]
     else:
-        moments = {"history": history, "b1": b1, "b2": b2, "eps": eps}
-        links = [estimate_with_replayed_adam(key, sampler, estimator, **moments)]
+        numbers = {"history": history, "b1": b1, "b2": b2, "eps": eps, "chunk_size": chunk_size}
+        links = [estimate_with_replayed_adam(key, sampler, estimator, **numbers)]
     if not (isinstance(weight_decay, (int, float)) and weight_decay == 0):
         links.append(optax.add_decayed_weights(weight_decay, weight_decay_mask))
     return skip_nonfinite(optax.chain(*links, optax.scale_by_learning_rate(learning_rate)))

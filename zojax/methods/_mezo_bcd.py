@@ -66,13 +66,14 @@ def mezo_bcd(
     sampler: Sampler = gaussian(),
     weight_decay: ArrayLike = 0.0,
     weight_decay_mask: Any = None,
+    chunk_size: int = 1,
 ) -> optax.GradientTransformationExtraArgs:
     """MeZO-BCD; `update` needs `params` and `value_fn` (see `zojax.estimate_gradient`).
 
     Args:
       learning_rate: η, a number or a schedule of the steps of the run; up to N times that of
         `zojax.mezo` with N blocks.
-      key: a typed key; jax.random.key(seed, impl="threefry4x32") is the fastest for gaussian z.
+      key: a typed key; that of JAX's default generator draws the fastest.
       radius: ε, above 0.
       num_queries: n, at least 1.
       labels: a tree like params with the label of each leaf's block (`zojax.Slices` for a leaf that
@@ -84,6 +85,7 @@ def mezo_bcd(
       sampler: the law of z, `zojax.gaussian()` or `zojax.rademacher()`.
       weight_decay: λ, at least 0.
       weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
+      chunk_size: directions evaluated side by side; see `zojax.evaluate`.
 
     Raises:
       TypeError: if the key is no typed key.
@@ -113,4 +115,5 @@ def mezo_bcd(
         links.insert(0, optax.add_decayed_weights(weight_decay, weight_decay_mask))
     directions = blocks(sampler, labels, order=order, hold=hold)
     estimator = central(radius, num_queries)
-    return estimate_gradient(key, directions, estimator, inner=optax.chain(*links))
+    inner = optax.chain(*links)
+    return estimate_gradient(key, directions, estimator, inner=inner, chunk_size=chunk_size)

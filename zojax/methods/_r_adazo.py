@@ -62,7 +62,7 @@ def r_adazo(
 
     Args:
       learning_rate: η, a number or a schedule; 1e-3 in the authors' synthetic experiments.
-      key: a typed key; jax.random.key(seed, impl="threefry4x32") is the fastest for gaussian z.
+      key: a typed key; that of JAX's default generator draws the fastest.
       radius: r, above 0.
       num_queries: K, at least 1.
       sampler: the law of z.

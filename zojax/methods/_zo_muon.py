@@ -89,7 +89,7 @@ def zo_muon(
 
     Args:
       learning_rate: η, a number or a schedule; 1e-2 in the paper's runs, constant. Decay it.
-      key: a typed key; jax.random.key(seed, impl="threefry4x32") is the fastest for gaussian noise.
+      key: a typed key; that of JAX's default generator draws the fastest.
       learning_rate_1d: η₁, a number or a schedule, for the leaves that are no matrices; of the size
         that `zojax.mezo` would take.
       radius: ε, above 0.

@@ -90,7 +90,7 @@ def zoar(
 
     Args:
       learning_rate: η, a number or a schedule.
-      key: a typed key; jax.random.key(seed, impl="threefry4x32") is the fastest for gaussian z.
+      key: a typed key; that of JAX's default generator draws the fastest.
       radius: μ, above 0; not small, see (5).
       num_queries: K, at least 1: losses a step, or with `antithetic` pairs of them.
       history: N, earlier steps that are used again, at least 0.

@@ -2,15 +2,19 @@
 
 from zojax.training._batches import batches
 from zojax.training._checkpoint import Checkpoints
+from zojax.training._chunks import ChunkChoice, choose_chunk_size
 from zojax.training._measure import median_seconds, peak_bytes
 from zojax.training._metrics import MetricsWriter, read_metrics
-from zojax.training._step import make_step
+from zojax.training._step import make_step, make_steps
 
 __all__ = [
     "Checkpoints",
+    "ChunkChoice",
     "MetricsWriter",
     "batches",
+    "choose_chunk_size",
     "make_step",
+    "make_steps",
     "median_seconds",
     "peak_bytes",
     "read_metrics",

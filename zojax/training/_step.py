@@ -1,7 +1,7 @@
-"""The training step: one update of a gradient-free transformation, compiled once."""
+"""The training step: one update of a gradient-free transformation, or several, compiled once."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -23,8 +23,41 @@ def make_step(
       tx: a transformation whose chain holds an estimating link, such as `zojax.mezo`.
       value_fn: the loss, shape ().
     """
+    return functools.partial(jax.jit, donate_argnums=(0, 1))(_update(tx, value_fn))
+
+
+def make_steps(
+    tx: optax.GradientTransformationExtraArgs, value_fn: Callable[..., jax.Array]
+) -> Callable[..., tuple[Any, Any, dict[str, jax.Array]]]:
+    """Returns a jitted `steps(params, state, batches, **data) -> (params, state, measured)`.
+
+    n updates in one call, which does what n calls of a step of `make_step` do, up to roundings,
+    in the memory of one: for updates so short that calling them takes longer than making them.
+
+    `batches` holds by name what differs from update to update, with arrays of shape (n, ...), and
+    `data` what does not: update i is that of `step(params, state, **(batches at i), **data)`. The
+    buffers of `params` and `state` are donated. `measured` has arrays of shape (n,), an entry an
+    update. Another n is compiled anew, as are other shapes.
+
+    Args:
+      tx: a transformation whose chain holds an estimating link, such as `zojax.mezo`.
+      value_fn: the loss, shape ().
+    """
+    update = _update(tx, value_fn)
 
     @functools.partial(jax.jit, donate_argnums=(0, 1))
+    def steps(params, state, batches: Mapping[str, Any], **data):
+        def body(carry, batch):
+            *carry, measured = update(*carry, **batch, **data)
+            return tuple(carry), measured
+
+        (params, state), measured = jax.lax.scan(body, (params, state), batches)
+        return params, state, measured
+
+    return steps
+
+
+def _update(tx: optax.GradientTransformationExtraArgs, value_fn: Callable[..., jax.Array]):
     def step(params, state, **data):
         updates, state = tx.update(None, state, params, value_fn=value_fn, **data)
         names = ("value", "num_evaluations", "num_nonfinite")

@@ -8,7 +8,7 @@ import optax
 
 from zojax import _checks
 from zojax._typing import Key, Params
-from zojax.directions import Recipe, Sampler, combine, drawn_in_place, wide
+from zojax.directions import Recipe, Sampler, combine, wide
 from zojax.estimators import EstimateGradientState, Estimator, estimate_gradient
 
 
@@ -89,9 +89,7 @@ def estimate_with_replayed_adam(
         coefficients = jnp.concatenate([now.coefficients[None], state.replayed[:-1]])
         # Before the first step there is nothing: its coefficients are zero.
         steps = jnp.maximum(now.count - 1 - jnp.arange(history), 0)
-        recipes = jax.lax.map(
-            lambda step: drawn_in_place(sampler.recall(now.key, step, shape[1], params)), steps
-        )
+        recipes = jax.lax.map(lambda step: sampler.recall(now.key, step, shape[1], params), steps)
         leaves, treedef = jax.tree.flatten(params)
         adam = _Adam(b1, b2, eps, now.count, coefficients)
         made: list[jax.Array] = []

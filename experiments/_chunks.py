@@ -1,0 +1,64 @@
+"""How many directions of an update are evaluated side by side, and where a run says so."""
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from experiments._job import run_key
+from experiments._methods import METHODS
+from zojax import training
+
+if TYPE_CHECKING:
+    from experiments._job import Job
+    from experiments._settings import Settings
+
+_FILE = "chunks.json"
+
+
+def choose_chunk_size(
+    settings: "Settings", job: "Job", loss: Callable[..., jax.Array], console: Console
+) -> int:
+    """Returns the chunk size of a run; one that was chosen is printed, and kept in the folder.
+
+    A resumed run gets the one that it began with: others would round differently.
+
+    Raises:
+      ValueError: if the memory is too little for one direction at a time.
+    """
+    if settings.chunk_size != "auto":
+        return settings.chunk_size or 1
+    if settings.num_queries == 1:
+        return 1
+    path = settings.out / _FILE
+    if path.exists():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        _print(console, f"{kept['choice']} (chosen when the run began)")
+        return kept["chunk_size"]
+    choice = _choose(settings, job, loss)
+    _print(console, str(choice))
+    kept = choice._asdict() | {"choice": str(choice)}
+    path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    return choice.chunk_size
+
+
+def _choose(settings: "Settings", job: "Job", loss: Callable[..., jax.Array]) -> Any:
+    data = job.objective.data
+    batch = data.batch(np.argsort(data.lengths())[-settings.batch_size :])  # the longest of the run
+
+    def program_for(chunk_size: int) -> jax.stages.Lowered:
+        tx = METHODS[settings.method].make(settings, run_key(settings), chunk_size)
+        state = jax.eval_shape(tx.init, job.params)
+        step = training.make_step(tx, loss)
+        return step.lower(job.params, state, frozen=job.frozen, batch=batch)
+
+    gib = settings.memory_budget_gib
+    budget = None if gib is None else int(gib * 2**30)
+    return training.choose_chunk_size(program_for, settings.num_queries, budget)
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(f"[bold]chunks [/]{text}", highlight=False, soft_wrap=not console.is_terminal)
