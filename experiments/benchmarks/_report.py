@@ -1,8 +1,11 @@
 """A benchmark's rows: printed as they come, kept as JSON lines, shown as a Markdown table."""
 
 import dataclasses
+import importlib.metadata
 import json
+import os
 import pathlib
+import platform
 from typing import Any
 
 import jax
@@ -19,7 +22,12 @@ class Report:
         self.run = {
             "settings": dataclasses.asdict(settings),
             "device": jax.devices()[0].device_kind,
-            "jax": jax.__version__,
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            **{
+                name: importlib.metadata.version(name)
+                for name in ("jax", "jaxlib", "flax", "optax")
+            },
         }
         self.rows: list[dict[str, Any]] = []
         print(f"{name}: {self.run['device']}, jax {self.run['jax']}, {self.run['settings']}\n")

@@ -29,17 +29,13 @@ class Tally:
 
         @functools.cache
         def counted(law):
-            def generate(keys, width):
-                return self._passed(law.generate(keys, width))
+            def generate(key, rows, width):
+                return self._passed(law.generate(key, rows, width))
 
             return law._replace(generate=generate)
 
         def watched(directions: Directions) -> Directions:
-            # What short leaves hold is drawn already; here it is drawn where it is used.
-            return tuple(
-                dataclasses.replace(rows, law=counted(rows.law), numbers=None)
-                for rows in directions
-            )
+            return tuple(dataclasses.replace(rows, law=counted(rows.law)) for rows in directions)
 
         def draw(state, key, step, num_queries, params):
             directions, state = sampler.draw(state, key, step, num_queries, params)

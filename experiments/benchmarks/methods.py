@@ -50,6 +50,7 @@ METHODS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "loren": zojax.loren,
     "r_adazo": zojax.r_adazo,
     "zoar": zojax.zoar,
+    "zoar, plain descent": partial(zojax.zoar, rule=optax.identity()),
     "zo_sgd": zojax.zo_sgd,
     "zo_sign_sgd": zojax.zo_sign_sgd,
     "zo_adamm": zojax.zo_adamm,

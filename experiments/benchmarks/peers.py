@@ -45,7 +45,7 @@ from zojax.training import median_seconds, peak_bytes
 class Settings:
     """Settings of the comparison with peers."""
 
-    size: Size = dataclasses.field(default_factory=Size)
+    size: Size = dataclasses.field(default_factory=lambda: Size(layers=12))
     threads: int = 2
     """Of PyTorch; XLA takes as many as there are cores."""
     repetitions: int = 5

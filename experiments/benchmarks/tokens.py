@@ -12,7 +12,9 @@ from typing import Any
 
 import tyro
 
+from experiments.benchmarks._bounds import Bounds
 from experiments.benchmarks._forms import Size, scanned
+from experiments.benchmarks._ratios import ratio
 from experiments.benchmarks._report import Report
 from experiments.benchmarks._steps import (
     LAWS,
@@ -22,7 +24,16 @@ from experiments.benchmarks._steps import (
     repeated,
     running,
 )
-from zojax.training import median_seconds
+
+COLUMNS = (
+    "tokens",
+    "law",
+    "step ms",
+    "two forwards ms",
+    "step / two forwards",
+    "spread",
+    "bound",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +48,7 @@ class Settings:
 
 def main(settings: Settings) -> list[dict[str, Any]]:
     """Prints the table, writes it to results/tokens.jsonl and returns its rows."""
-    columns = ("tokens", "law", "step ms", "two forwards ms", "step / two forwards")
-    report = Report("tokens", columns, settings)
+    report, bounds = Report("tokens", COLUMNS, settings), Bounds(settings.size)
     for tokens in settings.tokens:
         size = dataclasses.replace(settings.size, batch=max(1, tokens // settings.size.length))
         form = scanned(size)
@@ -48,13 +58,12 @@ def main(settings: Settings) -> list[dict[str, Any]]:
             tx, step = lazy_step(form.loss, law)
             state = tx.init(form.params)
             program, _ = compiled(step, form.params, state, batch, donate=(0, 1))
-            timed = {
-                "step": running(program, form.params, state, batch=batch),
-                "both": repeated(forward, form.params, batch, count=2),
-            }
-            times = median_seconds(timed, repetitions=settings.repetitions)
-            ratio = times["step"] / times["both"]
-            report.row(batch.size, law, 1e3 * times["step"], 1e3 * times["both"], ratio)
+            run = running(program, form.params, state, batch=batch)
+            both = repeated(forward, form.params, batch, count=2)
+            timed = ratio(run, both, repetitions=settings.repetitions)
+            bound = bounds.least(law, form.params, timed.plain)
+            milliseconds = (1e3 * timed.step, 1e3 * timed.plain)
+            report.row(batch.size, law, *milliseconds, timed.median, timed.spread, bound)
     return report.finish()
 
 

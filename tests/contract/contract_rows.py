@@ -79,7 +79,7 @@ METHODS = {
     ),
     "loren": Row(
         methods.loren,
-        {"num_queries": 4, "rho": 1.0, "temperature": 1e3, "weight_decay": 1e-3},
+        {"num_queries": 4, "rho": 1.0, "temperature": 4.0, "weight_decay": 1e-3, **WIDE},
         4,
         learning_rate=0.01,
         static=(*CHUNKED, "views"),

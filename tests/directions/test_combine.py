@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import zojax
+from zojax.directions import _dense, _sampler
 
 PARAMS = {
     "bias": jnp.zeros(5, jnp.float32),
@@ -24,6 +25,17 @@ SAMPLERS = {
 }
 
 
+@pytest.fixture(params=["small leaves together", "one query after another", "written out"])
+def _way(request, monkeypatch):
+    """How the sums of dense leaves are formed, which is decided by their sizes."""
+    if request.param != "small leaves together":
+        monkeypatch.setattr(_dense, "_SHARE", 0)
+        monkeypatch.setattr(_dense, "_LEAST", 0)
+    if request.param == "written out":
+        monkeypatch.setattr(_sampler, "_LARGE", 0)
+
+
+@pytest.mark.usefixtures("_way")
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_combine_is_the_sum_of_the_materialized_directions(name, key):
     """Σ_k c_k z_k for K = 1 and 3, in the leaf's dtype.
@@ -59,3 +71,16 @@ def test_wide_params_get_a_wide_sum(x64, key):
     total = zojax.combine(jnp.array([1 / 3], jnp.float64), directions, params)
     assert total.dtype == jnp.float64
     np.testing.assert_array_equal(total, np.asarray(z, np.float64) * (1 / 3))
+
+
+@pytest.mark.parametrize("sampler", [zojax.gaussian(), zojax.rademacher()])
+def test_several_queries_are_added_to_a_large_leaf_in_place(sampler, key):
+    """By the compiler's account: no buffer of the leaf's size, and of packed signs a part of it."""
+    leaf = jax.ShapeDtypeStruct((1 << 12, 1 << 10), jnp.float32)
+
+    def step(params, key):
+        directions, _ = sampler.draw((), key, jnp.int32(0), 3, params)
+        return params + zojax.combine(COEFFICIENTS, directions, params)
+
+    compiled = jax.jit(step, donate_argnums=0).lower(leaf, key).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 0.15 * 4 * leaf.size

@@ -179,7 +179,7 @@ def test_every_entry_moves_by_the_learning_rate_or_not_at_all(key):
 
 def test_the_sign_is_taken_of_the_average_and_by_entry(key, x64):
     """Not the majority of the queries' signs; nor sign(slope) z, but for one query of signs."""
-    x, radius, queries = jnp.zeros(5), 0.5, 3
+    x, radius, queries = jnp.zeros(5), 0.5, 4
 
     @functools.partial(jax.jit, static_argnums=(0, 1))
     def both(name, queries):

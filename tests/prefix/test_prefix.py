@@ -78,7 +78,7 @@ def test_only_the_prefix_is_trained(model, key):
         logits = nnx.merge(graphdef, trained, frozen)(IDS)[:, -1]
         return -jax.nn.log_softmax(logits)[:, 3].mean()
 
-    tx = zojax.mezo(0.1, key, radius=0.05, num_queries=4)
+    tx = zojax.mezo(0.05, key, radius=0.05, num_queries=4)
 
     @jax.jit
     def train(trained, frozen):

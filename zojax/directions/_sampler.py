@@ -16,6 +16,11 @@ from zojax.directions._rows import Rows
 from zojax.directions._subspace import Subspace
 from zojax.directions._sum import Sum
 
+# A sum that is written out fuses with what is done to it, and needs no buffer of the leaf's size;
+# but it takes longer to compile, which pays for stacks of layers and the like.
+_UNROLLED = 8
+_LARGE = 1 << 22
+
 Recipe = Rows | Drawn | Factors | Sum | Block
 """How z of one leaf is made again."""
 
@@ -146,8 +151,8 @@ def _sum_rows(
         return coefficients[k].astype(dtype) * one.draw(leaf.shape, datum).astype(dtype)
 
     count = coefficients.shape[0]
-    if count == 1:
-        return term(0).astype(leaf.dtype)
+    if count == 1 or (count <= _UNROLLED and leaf.size >= _LARGE):
+        return sum(map(term, range(count))).astype(leaf.dtype)
     zeros = jnp.zeros(leaf.shape, dtype)
     total = jax.lax.fori_loop(0, count, lambda k, total: total + term(k), zeros)
     return total.astype(leaf.dtype)

@@ -22,21 +22,21 @@ def peak_bytes(compiled: jax.stages.Compiled) -> int:
     return memory.argument_size_in_bytes + results + memory.temp_size_in_bytes
 
 
-def median_seconds(
+def seconds_side_by_side(
     functions: dict[str, Callable[[], Any]], *, repetitions: int = 5
-) -> dict[str, float]:
+) -> dict[str, list[float]]:
     """Times functions side by side.
 
     Each round runs every function once and waits for its result, so a machine that slows down
-    for a while slows all of them; the medians over the rounds are compared fairly. One more
-    round, not counted, goes first and compiles.
+    for a while slows all of them, and rounds are compared fairly. One more round, not counted,
+    goes first and compiles.
 
     Args:
       functions: the functions by name, called without arguments.
       repetitions: how many rounds count; at least 1.
 
     Returns:
-      The median seconds of a call, by name.
+      The seconds of each round's call, by name.
     """
     seconds = {name: [] for name in functions}
     for round_ in range(repetitions + 1):
@@ -45,4 +45,12 @@ def median_seconds(
             jax.block_until_ready(function())
             if round_:
                 seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def median_seconds(
+    functions: dict[str, Callable[[], Any]], *, repetitions: int = 5
+) -> dict[str, float]:
+    """The median seconds of a call, by name; see `seconds_side_by_side`."""
+    seconds = seconds_side_by_side(functions, repetitions=repetitions)
     return {name: statistics.median(values) for name, values in seconds.items()}

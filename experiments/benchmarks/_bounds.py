@@ -1,0 +1,98 @@
+"""What a step must cost beside its forward passes, measured in the smallest programs that do it.
+
+    pair     what a law adds where a weight meets data: both points are made and read
+    update   the noise once more, added to the weights in place
+
+Both are measured for each entry of a stack of matrices like the decoder's widest, without the model
+around it. Activations and the low-rank part of factored laws are not in it.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+import zojax
+from experiments.benchmarks._forms import Size
+from experiments.benchmarks._steps import LAWS, RADIUS, compiled
+from zojax.training import median_seconds
+
+
+class Bounds:
+    """The least ratios; each law is measured once.
+
+    Args:
+      size: of the model.
+    """
+
+    def __init__(self, size: Size):
+        self._weights = jnp.zeros((size.layers, 4 * size.width, size.width))
+        self._seconds = functools.cache(self._measured)
+
+    def least(self, law: str, params: Any, two_forwards: float) -> float:
+        """The least step / two forwards: 1 + (pair + update) / (two forwards).
+
+        Args:
+          law: a name of `LAWS`.
+          params: of the model.
+          two_forwards: seconds.
+        """
+        entries = sum(leaf.size for leaf in jax.tree.leaves(params))
+        return 1 + entries * self._seconds(law) / two_forwards
+
+    def _measured(self, law: str) -> float:
+        """Seconds for each entry."""
+        return (_pair(law, self._weights) + _update(law, self._weights)) / self._weights.size
+
+
+def _pair(law: str, weights: jax.Array) -> float:
+    """Seconds that a product with both points takes longer than two with the weights."""
+    key = jax.random.key(0, impl=LAWS[law][1])
+    tokens = jnp.ones((8, weights.shape[1]))
+
+    def loss(weights: jax.Array, tokens: jax.Array) -> jax.Array:
+        def layer(x: jax.Array, w: jax.Array) -> tuple[jax.Array, None]:
+            return x + jnp.tile(x @ w, (1, x.shape[1] // w.shape[1])), None
+
+        return jax.lax.scan(layer, tokens, weights)[0].mean()
+
+    def pair(weights: jax.Array, tokens: jax.Array) -> jax.Array:
+        directions = _directions(law, key, weights)
+        radii = jnp.array([RADIUS, -RADIUS])
+        return zojax.evaluate(lambda w: loss(w, tokens), weights, directions, radii)
+
+    def plain(weights: jax.Array, tokens: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return loss(weights, tokens), loss(weights, 2 * tokens)
+
+    return _difference(pair, plain, weights, tokens)
+
+
+def _update(law: str, weights: jax.Array) -> float:
+    """Seconds of weights + c z in place."""
+    key = jax.random.key(0, impl=LAWS[law][1])
+
+    def update(weights: jax.Array, c: jax.Array) -> jax.Array:
+        return weights + zojax.directions.combine(c, _directions(law, key, weights), weights)
+
+    program, _ = compiled(update, weights, jnp.ones(1), donate=(0,))
+    state = jnp.copy(weights)
+
+    def run() -> jax.Array:
+        nonlocal state
+        state = program(state, jnp.ones(1))
+        return state
+
+    return median_seconds({"update": run})["update"]
+
+
+def _directions(law: str, key: jax.Array, weights: jax.Array) -> Any:
+    return LAWS[law][0]().draw((), key, jnp.int32(0), 1, weights)[0]
+
+
+def _difference(longer: Callable, shorter: Callable, *args: jax.Array) -> float:
+    programs = {name: compiled(fn, *args)[0] for name, fn in (("a", longer), ("b", shorter))}
+    runs = {name: lambda run=program: run(*args) for name, program in programs.items()}
+    times = median_seconds(runs)
+    return max(times["a"] - times["b"], 0.0)
