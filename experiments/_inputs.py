@@ -20,7 +20,7 @@ _ASSETS = Path(__file__).parent / "assets"
 _SETTINGS = "settings.json"
 _LONGEST = 2048
 # A resumed run may be longer, and may look at itself more or less often.
-_MAY_CHANGE = ("steps", "eval_every", "resume", "out")
+_MAY_CHANGE = ("steps", "eval_every", "resume", "out", "memory_budget_gib")
 
 
 def load_model(

@@ -88,7 +88,8 @@ def _update(law: str, weights: jax.Array) -> float:
 
 
 def _directions(law: str, key: jax.Array, weights: jax.Array) -> Any:
-    return LAWS[law][0]().draw((), key, jnp.int32(0), 1, weights)[0]
+    sampler = LAWS[law][0]()
+    return sampler.draw(sampler.init(weights), key, jnp.int32(0), 1, weights)[0]
 
 
 def _difference(longer: Callable, shorter: Callable, *args: jax.Array) -> float:

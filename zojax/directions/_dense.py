@@ -88,11 +88,14 @@ def _small(shapes: Sequence[tuple[int, ...]]) -> list[int]:
 def _draw_small(recipes: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> list[jax.Array]:
     """The dense noise of each recipe, all of it drawn side by side."""
     rows = [_rows_of(recipe) for recipe in recipes]
-    if not rows:
-        return []
-    (law,) = {one.law for one in rows}
-    drawn = draw_arrays(law, jnp.stack([one.key for one in rows]), shapes)
-    return [one.scale * z for one, z in zip(rows, drawn, strict=True)]
+    drawn = list(rows)
+    for law in dict.fromkeys(one.law for one in rows):
+        places = [place for place, one in enumerate(rows) if one.law == law]
+        keys = jnp.stack([rows[place].key for place in places])
+        arrays = draw_arrays(law, keys, [shapes[place] for place in places])
+        for place, z in zip(places, arrays, strict=True):
+            drawn[place] = rows[place].scale * z
+    return drawn
 
 
 def _multiplied_out(factors: Factors, shape: tuple[int, ...]) -> jax.Array:

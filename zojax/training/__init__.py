@@ -4,6 +4,7 @@ from zojax.training._batches import batches
 from zojax.training._checkpoint import Checkpoints
 from zojax.training._chunks import ChunkChoice, choose_chunk_size
 from zojax.training._measure import median_seconds, peak_bytes
+from zojax.training._measure import seconds_side_by_side as seconds_side_by_side
 from zojax.training._metrics import MetricsWriter, read_metrics
 from zojax.training._step import make_step, make_steps
 
