@@ -1,0 +1,106 @@
+"""The benchmarks run, on a model that measures nothing, and their aims are read from their rows."""
+
+import json
+
+import pytest
+
+from experiments.benchmarks import _report, memory, profile, speed, tokens
+from experiments.benchmarks import all as everything
+from experiments.benchmarks._forms import Size
+
+SIZE = Size(layers=2, width=16, heads=2, vocabulary=40, batch=2, length=4)
+
+
+@pytest.fixture
+def results(monkeypatch, tmp_path):
+    monkeypatch.setattr(_report, "RESULTS", tmp_path)
+    return tmp_path
+
+
+def test_the_profile_names_operations_of_the_step(results):
+    rows = profile.main(profile.Settings(size=SIZE, steps=1, law="packed signs"))
+    assert rows[0]["share"] == 1
+    assert any("dot_general" in row["operations"] for row in rows)
+    assert len((results / "profile.jsonl").read_text().splitlines()) == len(rows)
+
+
+def test_tokens_gives_every_law_with_its_bound(results, monkeypatch):
+    laws = {name: tokens.LAWS[name] for name in ("gaussian", "factored rank 4")}
+    monkeypatch.setattr(tokens, "LAWS", laws)
+    rows = tokens.main(tokens.Settings(size=SIZE, tokens=(8,), repetitions=1))
+    assert [row["law"] for row in rows] == list(laws)
+    assert all(row["bound"] >= 1 and row["step / two forwards"] > 0 for row in rows)
+    kept = [json.loads(line) for line in (results / "tokens.jsonl").read_text().splitlines()]
+    assert {"jaxlib", "cores", "device", "settings"} <= set(kept[0])
+
+
+def rows_that_hold():
+    """Rows of every benchmark in which each aim is just met."""
+    forms, layers = (
+        (*everything.LISTS, everything.SCANNED),
+        {everything.LISTS[0]: 24, everything.SCANNED: 24},
+    )
+    laws = (*everything.FACTORED, *everything.DENSE)
+    most = {**dict.fromkeys(everything.FACTORED, 1.08), "packed signs": 1.15, "gaussian": 1.5}
+    rows = {
+        "speed": [
+            {"form": form, "program": law, "step / two forwards": most[law]}
+            for form in forms
+            for law in laws
+        ],
+        "tokens": [{"tokens": 2048, "law": "packed signs", "step / two forwards": 1.08}],
+        "memory": [
+            {"form": form, "program": law, "peak / inference": 1.02}
+            for form in forms
+            for law in laws
+        ],
+        "compile": [
+            {"form": form, "layers": count, "law": law, "compile s": 5.0}
+            for form, count in [*layers.items(), (everything.SCANNED, 96)]
+            for law in laws
+        ],
+        "queries": [{"queries": 32, "chosen": "auto", "throughput": 0.9}],
+        "bcd": [{"form": everything.SCANNED, "law": "gaussian", "MeZO / MeZO-BCD": 2.77}],
+        "peers": [
+            {"program": "zojax, gaussian", "ms": 1.0, "peak / inference": 1.0},
+            {"program": "JAX, two perturbed copies", "ms": 2.0, "peak / inference": 2.5},
+            {"program": "PyTorch, MeZO in place", "ms": 2.5, "peak / inference": None},
+        ],
+    }
+    names = ("zo_muon", "mezo, bases of rank 48", "loren", "mezo_adam", *everything.KEEPS_NOTHING)
+    rows["methods"] = [
+        {"method": name, "step / plain": 1.15, "state / weights": 0.0, "peak / inference": 1.0}
+        for name in names
+    ]
+    rows["methods"][names.index("mezo_adam")]["peak / inference"] = 1.0 / 0.727
+    return rows
+
+
+def test_aims_hold_where_every_figure_is_as_wanted():
+    aims = list(everything.aims(rows_that_hold().__getitem__))
+    assert len(aims) == 3 * 4 + 1 + 3 * 4 + 3 * 4 + 9 + 3
+    assert all(aim.holds for aim in aims)
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "column", "factor"),
+    [
+        ("speed", "step / two forwards", 1.01),
+        ("tokens", "step / two forwards", 1.01),
+        ("memory", "peak / inference", 1.03),
+        ("queries", "throughput", 0.99),
+        ("bcd", "MeZO / MeZO-BCD", 0.99),
+        ("methods", "step / plain", 1.01),
+        ("peers", "ms", None),
+    ],
+)
+def test_an_aim_that_is_missed_is_seen(benchmark, column, factor):
+    rows = rows_that_hold()
+    for row in rows[benchmark]:
+        row[column] = 1.0 if factor is None else factor * row[column]
+    assert not all(aim.holds for aim in everything.aims(rows.__getitem__))
+
+
+def test_the_laws_of_speed_are_those_of_the_aims():
+    assert {*everything.FACTORED, *everything.DENSE} <= set(speed.LAWS)
+    assert memory.LAWS is speed.LAWS
