@@ -42,6 +42,7 @@ class Recipe(NamedTuple):
       sampler_rank: the rank of its own factored directions.
       prefix_learning_rate: for a prefix; None where it was not searched, and LoRA's is taken.
       needs_lora: whether it only trains LoRA adapters.
+      one_direction: whether an update takes a single one.
     """
 
     make: Method
@@ -54,6 +55,7 @@ class Recipe(NamedTuple):
     sampler_rank: int = 1
     prefix_learning_rate: float | None = None
     needs_lora: bool = False
+    one_direction: bool = False
 
     def rate(self, adapter: str) -> float:
         """The learning rate for what is trained: "none" for all weights, "lora" or "prefix"."""
@@ -177,7 +179,16 @@ METHODS: dict[str, Recipe] = {
         3e-4,
         3e-3,
     ),
-    "ar1_zo": Recipe(_ar1_zo, _pairs, 5e-2, 5e-2, radius=1e-2, samplers=_DENSE, needs_lora=True),
+    "ar1_zo": Recipe(
+        _ar1_zo,
+        _pairs,
+        5e-2,
+        5e-2,
+        radius=1e-2,
+        samplers=_DENSE,
+        needs_lora=True,
+        one_direction=True,
+    ),
     "zo_sgd": Recipe(
         _simple(zojax.zo_sgd), _one_sided, 1e-3, 1e-2, num_queries=10, samplers=_SPHERE
     ),

@@ -126,6 +126,11 @@ class Settings:
                 f"sampler {self.sampler!r} does not go with method {self.method!r}; leave it out, "
                 f"or choose from {', '.join(recipe.samplers)}"
             )
+        if recipe.one_direction and (self.num_queries or 1) > 1:
+            raise ValueError(
+                f"num_queries {self.num_queries} does not go with method {self.method!r}, which "
+                "takes one direction an update; leave it out"
+            )
         if self.adapter not in (None, "lora") and recipe.needs_lora:
             raise ValueError(
                 f"method {self.method!r} trains the atoms of an adapter; use --adapter lora"

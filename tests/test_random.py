@@ -1,4 +1,4 @@
-"""Keys and words are those of JAX, whatever the form in which they are computed."""
+"""Keys and words are those of JAX's ciphers, whatever the form in which they are computed."""
 
 import jax
 import jax.numpy as jnp

@@ -39,7 +39,10 @@ def hold(draw: Callable[[Key], jax.Array], key: Key, datum: jax.Array) -> jax.Ar
 
 
 def keep(make: Callable[[Any], jax.Array], operand: Any, datum: jax.Array) -> jax.Array:
-    """Returns `make(operand)` as one buffer, where it would else be made again by every reader."""
+    """Returns `make(operand)` as one buffer, made after `datum` is known.
+
+    For what is small, and would be made again by everything that reads it.
+    """
     return jax.lax.platform_dependent(
         operand,
         cpu=lambda operand: _conditionally(_ready(datum), make, operand),

@@ -1,8 +1,9 @@
 """Keys and words of rows, in a form that fuses with what is made of them.
 
-They are those of `jax.random`. For JAX's default generator, threefry2x32, the rounds are written
-out here: XLA's own form is a loop on CPU and a call on GPU, whose results are arrays of the size of
-the noise, while written out a word is made where it is used, in registers.
+They come from the generators of `jax.random`. The rounds of the default one, threefry2x32, are
+written out here: XLA's own form is a loop on CPU and a call on GPU, whose results are arrays of the
+size of the noise, while written out a word is made where it is used, in registers. Its counter has
+two words, which take the row and the column, so that rows need no keys of their own.
 """
 
 import jax

@@ -27,6 +27,7 @@ def settings(model_folder, task_folder, tmp_path):
         ({"dtype": "int8"}, "dtype 'int8' is unknown; choose from float32, bfloat16"),
         ({"steps": 0}, "steps must be at least 1; got 0"),
         ({"num_queries": -1}, "num_queries must be at least 1; got -1"),
+        ({"method": "ar1_zo", "num_queries": 2}, "num_queries 2 does not .* takes one direction"),
         ({"rank": 0}, "rank must be at least 1"),
         ({"eval_every": 0}, "eval_every must be at least 1"),
         ({"batch_size": 0}, "batch_size must be at least 1"),

@@ -107,7 +107,10 @@ def test_replayed_moments_are_the_kept_ones(sampler, key, x64):
 
 
 def test_a_short_history_leaves_out_what_is_older(key):
-    """With h = 1 every step is that of a fresh Adam: bias-corrected, g/(|g| + ε) = sign of g."""
+    """With h = 1 every step is that of a fresh Adam: bias-corrected, g/(|g| + ε) = sign of g.
+
+    Tolerance: ε / |g| of the least entries.
+    """
     path, _ = path_of(zojax.mezo_adam(0.125, key, history=1, b1=0.0, b2=0.0), 4)
     moved = jax.tree.map(lambda a: jnp.abs(jnp.diff(a, axis=0)), path)
     expected = jax.tree.map(lambda a: jnp.full_like(a, 0.125), moved)
