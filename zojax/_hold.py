@@ -25,7 +25,7 @@ def hold(draw: Callable[[Key], jax.Array], key: Key, datum: jax.Array) -> jax.Ar
 
     Under `vmap` over data that share a key (the points of a pair), the draw is shared too.
     """
-    ready = _ready(datum)
+    ready = known(datum)
 
     def by_barrier(key: Key) -> jax.Array:
         words = jax.random.key_data(key)
@@ -45,7 +45,7 @@ def keep(make: Callable[[Any], jax.Array], operand: Any, datum: jax.Array) -> ja
     """
     return jax.lax.platform_dependent(
         operand,
-        cpu=lambda operand: _conditionally(_ready(datum), make, operand),
+        cpu=lambda operand: _conditionally(known(datum), make, operand),
         default=lambda operand: jax.lax.optimization_barrier(make(operand)),
     )
 
@@ -56,7 +56,7 @@ def _conditionally(ready: jax.Array, make: Callable[[Any], jax.Array], operand: 
 
 
 @jax.custom_batching.custom_vmap
-def _ready(datum: jax.Array) -> jax.Array:
+def known(datum: jax.Array) -> jax.Array:
     """True, in a form that the compiler has to wait for: a bit of the first element is below 2."""
     first = jax.lax.slice(datum, (0,) * datum.ndim, (1,) * datum.ndim).reshape(())
     unsigned = jnp.dtype(f"uint{8 * first.dtype.itemsize}")
@@ -67,7 +67,7 @@ def _ready(datum: jax.Array) -> jax.Array:
     return (bits & 1) < 2
 
 
-@_ready.def_vmap
+@known.def_vmap
 def _ready_of_first_lane(axis_size: int, batched: list[bool], datum: jax.Array):
     del axis_size, batched
-    return _ready(datum[0]), False
+    return known(datum[0]), False

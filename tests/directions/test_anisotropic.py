@@ -45,7 +45,7 @@ def steps(request):
         for step in range(2):
             directions, state = sampler.draw(state, key, jnp.int32(step), NUM_QUERIES, PARAMS)
             white, _ = zojax.gaussian().draw((), key, jnp.int32(step), NUM_QUERIES, PARAMS)
-            observed = sampler.observe(state, directions, jnp.asarray(COEFFICIENTS))
+            observed = sampler.observe(state, directions, jnp.asarray(COEFFICIENTS), PARAMS)
             out.append((state.curvature, dense(white), dense(directions), observed.curvature))
             state = observed
         return out
@@ -117,7 +117,11 @@ def test_without_curvature_it_is_the_gaussian_sampler(key):
     def run():
         directions, state = sampler.draw(sampler.init(PARAMS), key, jnp.int32(0), 2, PARAMS)
         white, _ = zojax.gaussian().draw((), key, jnp.int32(0), 2, PARAMS)
-        return dense(directions), dense(white), sampler.observe(state, directions, jnp.ones(2))
+        return (
+            dense(directions),
+            dense(white),
+            sampler.observe(state, directions, jnp.ones(2), PARAMS),
+        )
 
     z, white, state = run()
     chex.assert_trees_all_equal(z, white)
@@ -128,7 +132,7 @@ def test_without_curvature_it_is_the_gaussian_sampler(key):
 def test_a_rate_of_zero_leaves_the_curvature_alone():
     sampler = zojax.anisotropic(RHO, rate=0.0)
     state = object()
-    assert sampler.observe(state, None, None) is state
+    assert sampler.observe(state, None, None, None) is state
 
 
 def test_the_mean_of_leave_one_out_is_the_preconditioned_gradient(x64):

@@ -53,7 +53,8 @@ def parts(recipe, z):
         whole = jnp.expand_dims(z, axis)
         yield f"expand {axis}", recipe.expand(axis).draw(whole.shape), whole
     stack = recipe.unstack(LENGTHS[0])
-    yield "unstack", jax.vmap(lambda one: one.draw(LENGTHS[1:]))(stack), z
+    if stack is not None:
+        yield "unstack", jax.vmap(lambda one: one.draw(LENGTHS[1:]))(stack), z
     yield "drawn late", recipe.draw(LENGTHS, datum), z
 
 

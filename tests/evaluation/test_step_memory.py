@@ -104,8 +104,8 @@ def inference(params, loss):
     return weights_and_temporaries(loss, params, jnp.concatenate([TOKENS, TOKENS]))
 
 
-def mezo(params, loss, sampler):
-    tx = zojax.mezo(LEARNING_RATE, KEY, radius=RADIUS, sampler=sampler)
+def mezo(params, loss, sampler, method=zojax.mezo):
+    tx = method(LEARNING_RATE, KEY, radius=RADIUS, sampler=sampler)
 
     def step(params, state, tokens):
         updates, state = tx.update(None, state, params, value_fn=loss, tokens=tokens)
@@ -162,6 +162,14 @@ def test_a_step_of_modules_holds_what_inference_holds(sampler, most):
     """With views of the attention kernels: as stacks of small matrices they have large factors."""
     params, loss = modules()
     assert mezo(params, loss, sampler) <= most * inference(params, loss)
+
+
+def test_a_step_on_one_block_of_a_list_holds_the_noise_of_one_layer():
+    """Of which there are twelve, besides what a step of MeZO may hold."""
+    params, loss = plain()
+    layer = sum(4 * leaf.size for leaf in jax.tree.leaves(params)) / DEPTH
+    most = 1.05 * inference(params, loss) + layer
+    assert mezo(params, loss, zojax.gaussian(), zojax.mezo_bcd) <= most
 
 
 def test_the_plain_step_holds_the_params_several_times():

@@ -25,6 +25,7 @@ from zojax.directions._sampler import Sampler as Sampler
 from zojax.directions._sampler import combine as combine
 from zojax.directions._sampler import materialize as materialize
 from zojax.directions._sampler import wide as wide
+from zojax.directions._shared import drawn_once as drawn_once
 from zojax.directions._sum import Sum as Sum
 from zojax.directions._views import MatrixView as MatrixView
 from zojax.directions._views import Views as Views

@@ -9,10 +9,12 @@ from jax.typing import ArrayLike
 from zojax import _checks, _keys
 from zojax._keys import Role
 from zojax._typing import Key, Params
+from zojax.directions._bent import Bent
+from zojax.directions._bent_sums import sum_bent
 from zojax.directions._dense import dense_recipes
 from zojax.directions._laws import GAUSSIAN, draw_arrays
-from zojax.directions._root import Root, size_of
-from zojax.directions._sampler import Directions, Sampler, ignore, ones
+from zojax.directions._root import Root
+from zojax.directions._sampler import Directions, Recipe, Sampler, ignore, ones, sum_dense
 from zojax.directions._sum import Sum
 from zojax.directions._views import MatrixView, Views, checked_view, last_two_axes
 
@@ -49,8 +51,10 @@ def anisotropic(
     E[z zᵀ] = R Rᵀ, so c = 1 in every direction but a's, where it is ρ / (ρ + ‖a‖²), or with m rows
     ρ / (ρ + m ‖a‖²) for the whole tensor. `covariance` says 1.
 
-    Stores a. The noise of a query is drawn once more for R, and once more for (1) unless `rate` is
-    0: of one query after another, never as a whole.
+    Stores a. The noise of a query is drawn twice, as without R: where the loss meets it, and for
+    the estimate and (1) together. Of matrices with more than 1/32 of all entries it is drawn once
+    more to sample R, and once more for (1) unless `rate` is 0. All of it a matrix, a layer of a
+    stack or a block at a time, of one query after another.
 
     Args:
       rho: ρ, above 0; the larger, the closer the law is to N(0, I).
@@ -82,23 +86,34 @@ def anisotropic(
             lambda: _first_curvature(key, params, state.curvature, init_scale),
             lambda: state.curvature,
         )
-        root = Root.of(rho, structure, sum(leaf.size for leaf in jax.tree.leaves(params)))
         directions = jax.lax.map(
-            lambda key: _direction(key, params, views, root, curvature),
+            lambda key: _direction(key, params, views, root_of(params), curvature),
             _keys.query_keys(key, step, num_queries),
         )
         return directions, AnisotropicState(curvature)
 
-    def observe(state: AnisotropicState, directions: Directions, coefficients: jax.Array):
+    def combine_and_observe(
+        state: AnisotropicState, directions: Directions, coefficients: jax.Array, params: Params
+    ) -> tuple[Params, AnisotropicState]:
         old, treedef = jax.tree.flatten(state.curvature)
-        one = jax.tree.map(lambda array: array[0], directions)
-        root = Root.of(rho, structure, sum(size_of(recipe) for recipe in one))
-        moves = [rate * c for c in _sum_of_scores(root, directions, coefficients, old)]
-        new = [(a - move).astype(a.dtype) for a, move in zip(old, moves, strict=True)]
-        return AnisotropicState(treedef.unflatten(new))
+        sums, scores = _sums_and_scores(
+            root_of(params), coefficients, directions, params, views, old
+        )
+        new = [(a - rate * score).astype(a.dtype) for a, score in zip(old, scores, strict=True)]
+        estimate = jax.tree.unflatten(jax.tree.structure(params), sums)
+        return estimate, AnisotropicState(treedef.unflatten(new))
 
-    fixed = isinstance(rate, (int, float)) and rate == 0
-    return Sampler(init, draw, ignore if fixed else observe, ones)
+    def observe(
+        state: AnisotropicState, directions: Directions, coefficients: jax.Array, params: Params
+    ) -> AnisotropicState:
+        return combine_and_observe(state, directions, coefficients, params)[1]
+
+    def root_of(params: Params) -> Root:
+        return Root.of(rho, structure, sum(leaf.size for leaf in jax.tree.leaves(params)))
+
+    if isinstance(rate, (int, float)) and rate == 0:
+        return Sampler(init, draw, ignore, ones)
+    return Sampler(init, draw, observe, ones, combine_and_observe=combine_and_observe)
 
 
 def _views_of(params: Params, views: Views) -> list[MatrixView]:
@@ -127,26 +142,59 @@ def _direction(key: Key, params: Params, views: Views, root: Root, curvature: Pa
     keys = _keys.leaf_keys(key, params, Role.DIRECTION)
     noise = dense_recipes(GAUSSIAN, keys, shapes)
     leaves = zip(noise, shapes, _views_of(params, views), jax.tree.leaves(curvature), strict=True)
-    recipes: list[Sum] = []
+    recipes: list[Recipe] = []
+    sums: list[Sum] = []
     for rows, shape, view, a in leaves:
-        # Noise is drawn after that of the leaf before it is done with.
-        datum = recipes[-1].parts[1].left if recipes else a
+        # What is drawn here is drawn after that of the leaf before it is done with.
+        datum = sums[-1].parts[1].left if sums else a
         recipes.append(root.apply(rows, shape, view, a, datum))
+        if isinstance(recipes[-1], Sum):
+            sums.append(recipes[-1])
     return tuple(recipes)
 
 
-def _sum_of_scores(
-    root: Root, directions: Directions, coefficients: jax.Array, curvature: list[jax.Array]
-) -> list[jax.Array]:
-    """Σ_k c_k S(z_k) of every leaf, one query after another."""
+def _sums_and_scores(
+    root: Root,
+    coefficients: jax.Array,
+    directions: Directions,
+    params: Params,
+    views: Views,
+    curvature: list[jax.Array],
+) -> tuple[list[jax.Array], list[jax.Array]]:
+    """Σ_k c_k z_k and Σ_k c_k S(z_k) of every leaf, one after another."""
+    sums: list[jax.Array] = []
+    scores: list[jax.Array] = []
+    leaves = zip(
+        directions, jax.tree.leaves(params), _views_of(params, views), curvature, strict=True
+    )
+    for recipe, leaf, view, a in leaves:
+        # Waiting for the leaf before leaves room to add its sum to where it belongs, and forget it.
+        before = scores[-1] if scores else a
+        if isinstance(recipe, Bent):
+            total, products = sum_bent(coefficients, recipe, leaf.shape, leaf.dtype, before)
+        else:
+            products = _products(root, coefficients, recipe, leaf.shape, view, before)
+            total = sum_dense(coefficients, recipe, leaf, products)
+        sums.append(total)
+        scores.append(root.score(jnp.sum(coefficients), products, leaf.shape, view, a))
+    return sums, scores
 
-    def add(k: jax.Array, sums: list[jax.Array]) -> list[jax.Array]:
-        one = jax.tree.map(lambda array: array[k], directions)
-        scores: list[jax.Array] = []
-        for recipe, a in zip(one, curvature, strict=True):
-            scores.append(root.score(recipe, a, scores[-1] if scores else a))
-        c = coefficients[k].astype(jnp.float32)
-        return [total + c * score for total, score in zip(sums, scores, strict=True)]
 
-    zeros = [jnp.zeros_like(a) for a in curvature]
-    return jax.lax.fori_loop(0, coefficients.shape[0], add, zeros)
+def _products(
+    root: Root,
+    coefficients: jax.Array,
+    recipes: Sum,
+    shape: tuple[int, ...],
+    view: MatrixView,
+    before: jax.Array,
+) -> jax.Array:
+    """Σ_k c_k Σ_i l_ki z_ki, one query after another."""
+
+    def of_query(k: jax.Array | int, datum: jax.Array) -> jax.Array:
+        one = jax.tree.map(lambda array: array[k], recipes)
+        return coefficients[k] * root.products(one, shape, view, datum)
+
+    none = jnp.zeros_like(jax.eval_shape(lambda: of_query(0, before)))
+    return jax.lax.fori_loop(
+        0, coefficients.shape[0], lambda k, total: total + of_query(k, total), none
+    )

@@ -7,6 +7,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from zojax.directions._drawn import Drawn
+
 
 class Block(eqx.Module):
     """z that is another recipe's inside one slice of a leaf, and zero elsewhere.
@@ -19,12 +21,15 @@ class Block(eqx.Module):
       active: whether the slice is there, shape (), bool.
       index: where it lies along each cut axis, (number of cut axes,), int32.
       cut: the axes along which the slice is one entry long; without any it is the whole leaf.
+      number: of the block that a whole leaf is in, None if that is not known. Leaves with different
+        numbers are never active together.
     """
 
     recipe: Any
     active: jax.Array
     index: jax.Array
     cut: tuple[int, ...] = eqx.field(static=True)
+    number: int | None = eqx.field(static=True, default=None)
 
     @property
     def packed(self) -> bool:
@@ -71,9 +76,15 @@ class Block(eqx.Module):
 
     def of_slice(self) -> "Block":
         """The recipe of the slice alone."""
-        return Block(self.recipe, self.active, self.index[:0], ())
+        return Block(self.recipe, self.active, self.index[:0], (), self.number)
+
+    def there(self, when: jax.Array) -> "Block":
+        """The same recipe, but drawn only if `when` is true."""
+        return Block(self.recipe, self.active & when, self.index, self.cut, self.number)
 
     def _if_active(self, draw) -> jax.Array:
+        if isinstance(self.recipe, Drawn):
+            return jnp.where(self.active, draw(), 0)
         shape = jax.eval_shape(draw)
         return jax.lax.cond(self.active, draw, lambda: jnp.zeros(shape.shape, shape.dtype))
 

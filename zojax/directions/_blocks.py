@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from zojax import _checks
+from zojax._hold import keep
 from zojax._typing import Key, Params
 from zojax.directions import _order
 from zojax.directions._labels import Labels, layer_blocks, places
@@ -63,7 +64,8 @@ def blocks(
 
     def turn(key: Key, step: jax.Array, params: Params) -> jax.Array:
         _, count = places(labels, params)
-        return _order.active_block(order, key, step // hold, count)
+        # In a buffer: all leaves read it, and would work out whose turn it is for themselves.
+        return keep(lambda key: _order.active_block(order, key, step // hold, count), key, step)
 
     def init(params: Params) -> BlockState:
         if sampler.recall is None or jax.tree.leaves(sampler.init(params)):
@@ -75,9 +77,10 @@ def blocks(
         jax.eval_shape(lambda: turn(jax.random.key(0), jnp.int32(0), params))
         return BlockState(jnp.zeros((), jnp.int32))
 
-    def recall(key: Key, step: jax.Array, num_queries: int, params: Params) -> Directions:
+    def at(
+        block: jax.Array, key: Key, step: jax.Array, num_queries: int, params: Params
+    ) -> Directions:
         inside = sampler.recall(key, step, num_queries, slices(params))
-        block = turn(key, step, params)
         found, _ = places(labels, params)
 
         def one(recipes: Directions) -> Directions:
@@ -88,10 +91,13 @@ def blocks(
 
         return jax.vmap(one)(inside)
 
+    def recall(key: Key, step: jax.Array, num_queries: int, params: Params) -> Directions:
+        return at(turn(key, step, params), key, step, num_queries, params)
+
     def draw(state: BlockState, key: Key, step: jax.Array, num_queries: int, params: Params):
         del state
-        directions = recall(key, step, num_queries, params)
-        return directions, BlockState(turn(key, step, params))
+        block = turn(key, step, params)
+        return at(block, key, step, num_queries, params), BlockState(block)
 
     def covariance(params: Params) -> Params:
         _, count = places(labels, params)

@@ -4,6 +4,7 @@ For biases, scales and stacks of them a draw of its own costs compile time, and 
 the body of a loop over layers, for every token) more time than the few numbers deserve.
 """
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 
 from zojax._hold import keep
 from zojax._typing import Key
+from zojax.directions._bent import Bent
 from zojax.directions._drawn import Drawn
 from zojax.directions._factors import Factors
 from zojax.directions._laws import Law, draw_arrays
@@ -41,7 +43,7 @@ def drawn_together(direction: tuple, shapes: Sequence[tuple[int, ...]]) -> tuple
     places = [place for place in small if _rows_of(recipes[place]) is not None]
     drawn = _draw_small([recipes[i] for i in places], [shapes[i] for i in places])
     for place, z in zip(places, drawn, strict=True):
-        recipes[place] = _with_drawn(recipes[place], Drawn(z))
+        recipes[place] = _with_drawn(recipes[place], Drawn(z), shapes[place])
     for place in small:
         if isinstance(recipes[place], Factors):
             recipes[place] = Drawn(_multiplied_out(recipes[place], shapes[place]))
@@ -106,11 +108,16 @@ def _rows_of(recipe: Any) -> Rows | None:
     """The dense noise in a recipe."""
     if isinstance(recipe, Sum):
         return next((part for part in recipe.parts if isinstance(part, Rows)), None)
+    if isinstance(recipe, Bent):
+        return recipe.noise
     return recipe if isinstance(recipe, Rows) else None
 
 
-def _with_drawn(recipe: Rows | Sum, drawn: Drawn) -> Drawn | Sum:
+def _with_drawn(recipe: Rows | Sum | Bent, drawn: Drawn, shape: tuple[int, ...]) -> Drawn | Sum:
     """The recipe with its dense noise replaced."""
     if isinstance(recipe, Rows):
         return drawn
+    if isinstance(recipe, Bent):
+        bent = dataclasses.replace(recipe, noise=drawn)
+        return Drawn(keep(lambda bent: bent.draw(shape), bent, drawn.z))
     return Sum(tuple(drawn if isinstance(part, Rows) else part for part in recipe.parts))

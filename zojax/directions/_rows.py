@@ -1,7 +1,7 @@
 """The recipe of a dense direction of one leaf: noise addressed by row."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax
@@ -49,7 +49,7 @@ class Rows(eqx.Module):
         """Returns z of this shape, float32; with a datum, drawn when that is known (see `hold`)."""
         along = self._row_axis()
         width = 1 if along is None else shape[along]
-        z = self._draw_rows(self.start + self._offsets(shape), width, datum)
+        z = self._draw_rows(lambda: self.start + self._offsets(shape), width, datum)
         if along is None:
             return z.reshape(shape)
         return jnp.moveaxis(z, -1, along)
@@ -66,20 +66,27 @@ class Rows(eqx.Module):
         rest = self._at(self.start, (*self.axes[:axis], *self.axes[axis + 1 :]))
         along = rest._row_axis()
         others = (*shape[:axis], *shape[axis + 1 :])
-        offsets = rest._offsets(others)
-        rows = self.start + stride * index.reshape(*index.shape, *(1,) * offsets.ndim) + offsets
+
+        def rows() -> jax.Array:
+            offsets = rest._offsets(others)
+            taken = index.reshape(*index.shape, *(1,) * offsets.ndim)
+            return self.start + stride * taken + offsets
+
         z = self._draw_rows(rows, 1 if along is None else others[along], datum)
         if along is None:
             return z[..., 0]
         return jnp.moveaxis(z, -1, index.ndim + along)
 
-    def _draw_rows(self, index: jax.Array, width: int, datum: jax.Array | None) -> jax.Array:
+    def _draw_rows(
+        self, rows: Callable[[], jax.Array], width: int, datum: jax.Array | None
+    ) -> jax.Array:
         def generate(key: Key) -> jax.Array:
-            return self.law.generate(key, index.reshape(-1), width)
+            # Numbered in here, where it is part of the draw; outside it would be a buffer.
+            return self.law.generate(key, rows().reshape(-1), width)
 
         numbers = generate(self.key) if datum is None else hold(generate, self.key, datum)
         z = self.scale * self.law.expand(numbers, width)
-        return z.reshape(*index.shape, width)
+        return z.reshape(*jax.eval_shape(rows).shape, width)
 
     def _row_axis(self) -> int | None:
         return self.axes.index(None) if None in self.axes else None

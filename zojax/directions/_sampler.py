@@ -8,6 +8,8 @@ import jax.numpy as jnp
 
 from zojax import _keys
 from zojax._typing import Key, Params
+from zojax.directions._bent import Bent
+from zojax.directions._bent_sums import sum_bent
 from zojax.directions._block import Block
 from zojax.directions._dense import sum_of_small
 from zojax.directions._drawn import Drawn
@@ -21,7 +23,7 @@ from zojax.directions._sum import Sum
 _UNROLLED = 8
 _LARGE = 1 << 22
 
-Recipe = Rows | Drawn | Factors | Sum | Block
+Recipe = Rows | Drawn | Factors | Sum | Bent | Block
 """How z of one leaf is made again."""
 
 Directions = tuple[Recipe, ...]
@@ -48,8 +50,8 @@ class Sampler(NamedTuple):
       draw: `(state, key, step, num_queries, params) -> (directions, state)`, with `num_queries`
         directions. `key` is the run's key; directions depend on (key, step, query, leaf path,
         role).
-      observe: `(state, directions, coefficients) -> state`, after the estimate is formed; for
-        samplers that learn from what was measured.
+      observe: `(state, directions, coefficients, params) -> state`, after the estimate is formed;
+        for samplers that learn from what was measured.
       covariance: `params -> c`, one number a leaf: E[z zᵀ] = c P with P the identity, or for a
         sampler with a basis the projector on average. The mean estimate is c times the gradient.
       recall: `(key, step, num_queries, params) -> directions`, those of an earlier step; None if
@@ -57,15 +59,20 @@ class Sampler(NamedTuple):
       subspace: coordinates that are smaller than params, None if there are none.
       one_by_one: `(state, key, step, num_queries, params) -> OneByOne`, what `draw` returns, with
         its state; None if directions are small enough to be drawn at once.
+      combine_and_observe: `(state, directions, coefficients, params) -> (estimate, state)`, what
+        `combine` and `observe` give, where making both at once spares draws; else None.
     """
 
     init: Callable[[Params], Any]
     draw: Callable[[Any, Key, jax.Array, int, Params], tuple[Directions, Any]]
-    observe: Callable[[Any, Directions, jax.Array], Any]
+    observe: Callable[[Any, Directions, jax.Array, Params], Any]
     covariance: Callable[[Params], Params]
     recall: Callable[[Key, jax.Array, int, Params], Directions] | None = None
     subspace: Subspace | None = None
     one_by_one: Callable[[Any, Key, jax.Array, int, Params], OneByOne] | None = None
+    combine_and_observe: (
+        Callable[[Any, Directions, jax.Array, Params], tuple[Params, Any]] | None
+    ) = None
 
 
 def memoryless(
@@ -83,9 +90,9 @@ def memoryless(
     return Sampler(lambda params: (), draw, ignore, covariance, recall)
 
 
-def ignore(state: Any, directions: Directions, coefficients: jax.Array) -> Any:
+def ignore(state: Any, directions: Directions, coefficients: jax.Array, params: Params) -> Any:
     """The `observe` of a sampler that does not learn."""
-    del directions, coefficients
+    del directions, coefficients, params
     return state
 
 
@@ -129,7 +136,7 @@ def combine(coefficients: jax.Array, directions: Directions, params: Params) -> 
             sums.append(_sum_factors(coefficients, recipe, leaf))
         else:
             # What a leaf holds while it is drawn is held after the leaf before it is done.
-            sums.append(_sum_rows(coefficients, recipe, leaf, sums[-1] if sums else leaf))
+            sums.append(sum_dense(coefficients, recipe, leaf, sums[-1] if sums else leaf))
     return treedef.unflatten(sums)
 
 
@@ -138,9 +145,12 @@ def wide(dtype: Any) -> Any:
     return jnp.promote_types(dtype, jnp.float32)
 
 
-def _sum_rows(
+def sum_dense(
     coefficients: jax.Array, rows: Recipe, leaf: jax.Array, before: jax.Array
 ) -> jax.Array:
+    """Σ_k c_k z_k of a dense leaf; what is held is drawn when `before` is known."""
+    if isinstance(rows, Bent):
+        return sum_bent(coefficients, rows, leaf.shape, leaf.dtype, before)[0]
     dtype = wide(leaf.dtype)
     # Packed numbers are small, and unpacking them from a buffer is far cheaper than drawing them
     # for every entry; what is not packed should fuse, and never be one.

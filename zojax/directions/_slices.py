@@ -10,7 +10,8 @@ import optax
 from zojax._typing import Params
 from zojax.directions._block import Block
 from zojax.directions._labels import Labels, Place, places
-from zojax.directions._sampler import Directions, Subspace, combine, wide
+from zojax.directions._sampler import Directions, Subspace, wide
+from zojax.directions._shared import combine_once
 
 
 class BlockState(NamedTuple):
@@ -22,14 +23,14 @@ class BlockState(NamedTuple):
 def block_recipe(recipe: Any, place: Place, block: jax.Array) -> Block:
     """The recipe of a leaf while some block is active, given that of its slice."""
     turn = block - place.first
-    active = (turn >= 0) & (turn < place.count)
+    active = turn == 0 if place.count == 1 else (turn >= 0) & (turn < place.count)
     index = jnp.zeros((len(place.cut),), jnp.int32)
     # The last axis that is cut goes round first.
     rest = jnp.where(active, turn, 0)
     for axis in reversed(range(len(place.cut))):
         index = index.at[axis].set(rest % place.sizes[axis])
         rest = rest // place.sizes[axis]
-    return Block(recipe, active, index, place.cut)
+    return Block(recipe, active, index, place.cut, None if place.cut else place.first)
 
 
 def slice_space(labels: Labels) -> Subspace:
@@ -60,7 +61,9 @@ def slice_space(labels: Labels) -> Subspace:
     def add(state, key, step, coefficients, directions: Directions, params: Params) -> Params:
         del key, step
         inside = tuple(jax.vmap(Block.of_slice)(block) for block in directions)
-        return combine(coefficients, inside, _widened(restrict(state, params)))
+        leaves, treedef = jax.tree.flatten(_widened(restrict(state, params)))
+        active = [block.active for block in treedef.flatten_up_to(recipes(state, params))]
+        return treedef.unflatten(combine_once(coefficients, inside, active, leaves))
 
     def enter(inner, kept, before, state: BlockState, step, params: Params) -> Any:
         del before

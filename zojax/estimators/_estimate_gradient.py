@@ -145,16 +145,22 @@ def estimate_gradient(
         finite = jnp.all(jnp.isfinite(estimate.coefficients))
         coefficients = jnp.where(finite, estimate.coefficients, 0.0)
         now = coefficients[0] if estimator.history else coefficients
+        observed = None
         if per_query:
             updates, inner_state = _per_query.apply(
                 per_query, state.inner, now, directions, params, finite
             )
+        elif sampler.combine_and_observe and inner is None and not estimator.history:
+            updates, observed = sampler.combine_and_observe(sampler_state, directions, now, params)
+            inner_state = ()
         else:
             window = _window.directions(sampler, estimator, directions, state, params)
             estimated = combine(coefficients.reshape(-1), window, params)
             updates, inner_state = _inner.apply(
                 sampler, inner, state, sampler_state, now, directions, estimated, params, finite
             )
+        if observed is None:
+            observed = sampler.observe(sampler_state, directions, now, params)
         new_state = EstimateGradientState(
             key=state.key,
             count=optax.safe_increment(state.count),
@@ -162,7 +168,7 @@ def estimate_gradient(
             coefficients=now.astype(jnp.float32),
             num_evaluations=state.num_evaluations + estimate.values.size,
             num_nonfinite=state.num_nonfinite + ~finite,
-            sampler=_where(finite, sampler.observe(sampler_state, directions, now), sampler_state),
+            sampler=_where(finite, observed, sampler_state),
             # A history counts steps, so it also goes on in those that are not taken.
             estimator=estimator_state
             if estimator.history

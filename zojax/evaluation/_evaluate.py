@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 
 from zojax import _checks
 from zojax._typing import Params, ValueFn
-from zojax.directions import Directions, OneByOne, drawn_together
+from zojax.directions import Directions, OneByOne, drawn_once, drawn_together
 from zojax.evaluation import _contractions, _control, _structure  # noqa: F401  (registers the rules)
 from zojax.evaluation._forward import forward_only
 from zojax.evaluation._perturbed import Perturbed
@@ -131,7 +131,8 @@ def _perturbed(
     leaves: list[jax.Array], direction: Directions, radius: jax.Array, budget: int
 ) -> list[Perturbed]:
     leaves = [jnp.asarray(leaf) for leaf in leaves]
-    recipes = drawn_together(direction, [leaf.shape for leaf in leaves])
+    shapes = [leaf.shape for leaf in leaves]
+    recipes = drawn_together(drawn_once(direction, shapes), shapes)
     return [
         Perturbed(leaf, recipe, radius, (leaf.dtype,), budget, tuple(range(leaf.ndim)))
         for leaf, recipe in zip(leaves, recipes, strict=True)

@@ -26,8 +26,10 @@ for nearly all entries of a. τ = 1/ε² makes the signal as large as the curvat
 ‖∇f‖/ε: it asks for a much smaller η_a.
 
 Costs K loss evaluations a step, none of them at x. Stores M, as large as the matrices, float32, and
-a, n numbers a matrix. The noise is drawn four times a query (for U a, f, (5) and ĝ), three times if
-η_a or τ is 0.
+a, n numbers a matrix. The noise is drawn twice a query: where f meets it, and for ĝ and (5)
+together; U a is made of what is drawn. Of matrices with more than 1/32 of all entries (embeddings)
+U a is made beforehand and (5) by itself: four times, three if η_a or τ is 0. While the update is
+formed, the ĝ of one leaf is alive.
 
 Reference: arXiv:2511.07971 (LOREN), AAAI 2026, and its official code, hseung88/loren.
 
@@ -97,7 +99,7 @@ def loren(
       init_scale: standard deviation of the first a, at least 0; with 0 it stays 0.
       momentum: β, at least 0 and below 1.
       momentum_per_query: whether it decays and steps at every query (the official code); one more
-        float32 tree is alive while the update is formed.
+        float32 tree is alive while the update is formed, and noise is drawn once more for (5).
       structure: "row_blocks" (the paper) or "whole_tensor" (the official code).
       views: (path, leaf) -> which axes are rows (m) and columns (n), None for no matrix; see
         `zojax.MatrixView`. Under optax.inject_hyperparams name it in static_args.

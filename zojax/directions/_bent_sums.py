@@ -1,0 +1,82 @@
+"""Sums over directions that are noise less its part along a vector, and over their scores."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from zojax._hold import keep
+from zojax.directions._bent import Bent, contracted
+
+# Entries of noise that are drawn at a time, unless one layer of a stack has more.
+_AT_ONCE = 1 << 16
+
+
+def sum_bent(
+    coefficients: jax.Array, recipe: Bent, shape: tuple[int, ...], dtype: Any, datum: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Returns Σ_k c_k z_k and Σ_k c_k Σ l_k z_k; every direction is drawn once for both.
+
+    The second inner sum is over the axes that a does not depend on. A stack is summed layer by
+    layer: besides the results, the noise of one layer (or of a few small ones) is alive.
+
+    Args:
+      coefficients: c, shape (K,).
+      recipe: of K directions: every array leads with K.
+      shape: of the leaf.
+      dtype: of the first sum; both are formed in float32 or wider.
+      datum: is known before anything is drawn.
+
+    Returns:
+      The first sum, of this shape, and the second, with the shape of `along`, float32 or wider.
+    """
+    coefficients = keep(lambda c: c, coefficients, datum)
+    along = recipe.along[0]
+    is_stack = len(shape) > 0 and 0 not in recipe.summed and along.shape[0] == shape[0]
+    if not is_stack:
+        total, scores = _sum_block(coefficients, recipe, shape, datum)
+        return total.astype(dtype), scores
+    size = shape[0]
+    length = max(1, min(size, _AT_ONCE // max(1, math.prod(shape[1:]))))
+
+    def write(block: jax.Array, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
+        # The last block starts early enough to be whole: what overlaps is written twice alike.
+        first = jnp.minimum(block * length, size - length)
+        inside = jax.vmap(lambda one: one.slice(0, first, length))(recipe)
+        parts = _sum_block(coefficients, inside, (length, *shape[1:]), sums[1])
+        return tuple(
+            jax.lax.dynamic_update_slice_in_dim(out, part.astype(out.dtype), first, 0)
+            for out, part in zip(sums, parts, strict=True)
+        )
+
+    # 0, but the compiler does not know: it makes constants, and buffers for them, ahead of time.
+    zero = jnp.where(jnp.isnan(coefficients[0]), coefficients[0], 0)
+    none = jnp.broadcast_to(zero.astype(dtype), shape), jnp.zeros_like(along)
+    return jax.lax.fori_loop(0, -(-size // length), write, none)
+
+
+def _sum_block(
+    coefficients: jax.Array, recipe: Bent, shape: tuple[int, ...], datum: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The sums of `sum_bent` over what can be drawn at once."""
+    free = [axis for axis, n in enumerate(shape) if n > 1 and recipe.along.shape[1 + axis] == 1]
+
+    def terms(k: jax.Array | int, datum: jax.Array) -> tuple[jax.Array, jax.Array]:
+        one = jax.tree.map(lambda array: array[k], recipe)
+        noise, left = one.noise_and_left(shape, datum)
+        # Σ l z = Σ l u + (Σ l²) a: of z itself there is no buffer.
+        rows = [n if axis in free else left.shape[axis] for axis, n in enumerate(shape)]
+        squares = jnp.sum(jnp.broadcast_to(left**2, rows), free, keepdims=True)
+        scores = contracted(noise, left, free) + squares * one.along
+        c = coefficients[k].astype(noise.dtype)
+        return c * (noise + left * one.along), c * scores
+
+    def add(k: jax.Array, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
+        return tuple(a + b for a, b in zip(sums, terms(k, sums[1]), strict=True))
+
+    count = coefficients.shape[0]
+    if count == 1:
+        return terms(0, datum)
+    none = [jnp.zeros(out.shape, out.dtype) for out in jax.eval_shape(lambda: terms(0, datum))]
+    return jax.lax.fori_loop(0, count, add, tuple(none))
