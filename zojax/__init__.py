@@ -1,5 +1,6 @@
 """Zeroth-order (forward-pass-only) optimization for JAX, as optax transformations."""
 
+from zojax._mesh import Axes as Axes
 from zojax.directions import Factors as Factors
 from zojax.directions import MatrixView as MatrixView
 from zojax.directions import Rows as Rows

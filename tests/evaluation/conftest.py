@@ -29,9 +29,10 @@ def drawn(monkeypatch):
     draw_rows, draw_factors = Rows._draw_rows, Factors.draw
     default, dense = Perturbed.default, Perturbed.dense
 
-    def recording_rows(self, index, width, datum):
-        record.entries.append(index.size * width)
-        return draw_rows(self, index, width, datum)
+    def recording_rows(self, rows, width, datum):
+        z = draw_rows(self, rows, width, datum)
+        record.entries.append(z.size)
+        return z
 
     def recording_factors(self, shape, datum=None):
         z = draw_factors(self, shape, datum)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from zojax._hold import hold
+from zojax._mesh import replicated
 from zojax._random import row_bits
 from zojax._typing import Key
 from zojax.directions._normal import normal
@@ -79,9 +80,9 @@ def draw_arrays(law: Law, keys: Key, shapes: Sequence[tuple[int, ...]]) -> list[
         def draw(keys: Key, row: jax.Array = row, width: int = width) -> jax.Array:
             return law.expand(law.generate(keys, row, width), width)
 
-        rows = hold(draw, of_row, jax.random.key_data(of_row))
+        rows = replicated(hold(draw, of_row, jax.random.key_data(of_row)))
         for place, end, count in zip(places, ends, counts, strict=True):
-            arrays[place] = rows[end - count : end].reshape(shapes[place])
+            arrays[place] = replicated(rows[end - count : end].reshape(shapes[place]))
     return arrays
 
 

@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import optax
 
 from zojax import _checks, _keys
+from zojax._mesh import Axes, AxisName, agreed
 from zojax._typing import Key, Params, ValueFn
-from zojax.directions import Sampler, combine
+from zojax.directions import Sampler
 from zojax.estimators import _inner, _per_query, _window
 from zojax.estimators._estimator import Estimator, Probe
+from zojax.estimators._shares import combine_shared
 from zojax.evaluation import evaluate
 
 _LINK = "estimate_gradient"
@@ -52,6 +54,8 @@ def estimate_gradient(
     per_query: optax.GradientTransformation | None = None,
     chunk_size: int = 1,
     has_aux: bool = False,
+    axis_name: AxisName | None = None,
+    axes: Axes = Axes(),
 ) -> optax.GradientTransformationExtraArgs:
     """Replaces the updates by a zeroth-order estimate of the gradient.
 
@@ -85,6 +89,11 @@ def estimate_gradient(
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
       has_aux: whether `value_fn` returns `(value, aux)`; aux is dropped here (`zojax.evaluate`
         returns it).
+      axis_name: axes that losses are averaged over, where this is the program of one device: inside
+        `jax.shard_map` or `jax.pmap`, with a part of the batch. Under `jit` a loss of a sharded
+        batch is the mean over all of it anyway.
+      axes: of the mesh of `jax.set_mesh`, along which directions are shared out and weights stored
+        in parts; see `zojax.Axes`.
 
     Returns:
       A transformation whose `update` needs `params` and `value_fn`.
@@ -129,6 +138,10 @@ def estimate_gradient(
         _checks.given(_LINK, params=params, value_fn=value_fn)
         _check_params(params)
         loss = _bind(value_fn, extra_args)
+
+        def averaged(losses: jax.Array) -> jax.Array:
+            return losses if axis_name is None else jax.lax.pmean(losses, axis_name)
+
         directions, sampler_state = sampler.draw(
             state.sampler, state.key, state.count, estimator.num_queries, params
         )
@@ -138,12 +151,15 @@ def estimate_gradient(
                 sampler_state, state.key, state.count, estimator.num_queries, params
             )
         probe = Probe(
-            base=lambda: _base(loss, params, has_aux),
-            along=lambda radii: _along(loss, params, measured, radii, chunk_size, has_aux),
+            base=lambda: averaged(_base(loss, params, has_aux)),
+            along=lambda radii: averaged(
+                _along(loss, params, measured, radii, chunk_size, has_aux, axes)
+            ),
         )
         estimate, estimator_state = estimator.estimate(state.estimator, probe)
-        finite = jnp.all(jnp.isfinite(estimate.coefficients))
-        coefficients = jnp.where(finite, estimate.coefficients, 0.0)
+        coefficients = agreed(estimate.coefficients, axis_name)
+        finite = jnp.all(jnp.isfinite(coefficients))
+        coefficients = jnp.where(finite, coefficients, 0.0)
         now = coefficients[0] if estimator.history else coefficients
         observed = None
         if per_query:
@@ -155,7 +171,7 @@ def estimate_gradient(
             inner_state = ()
         else:
             window = _window.directions(sampler, estimator, directions, state, params)
-            estimated = combine(coefficients.reshape(-1), window, params)
+            estimated = combine_shared(coefficients.reshape(-1), window, params, axes)
             updates, inner_state = _inner.apply(
                 sampler, inner, state, sampler_state, now, directions, estimated, params, finite
             )
@@ -192,8 +208,10 @@ def _base(loss: ValueFn, params: Params, has_aux: bool) -> jax.Array:  # noqa: F
     return value.astype(jnp.promote_types(value.dtype, jnp.float32))
 
 
-def _along(loss, params, directions, radii, chunk_size, has_aux) -> jax.Array:
-    out = evaluate(loss, params, directions, radii, chunk_size=chunk_size, has_aux=has_aux)
+def _along(loss, params, directions, radii, chunk_size, has_aux, axes) -> jax.Array:
+    out = evaluate(
+        loss, params, directions, radii, chunk_size=chunk_size, has_aux=has_aux, axes=axes
+    )
     return out[0] if has_aux else out
 
 

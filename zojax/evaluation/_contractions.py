@@ -16,9 +16,10 @@ import quax
 from jax.typing import ArrayLike
 
 from zojax._hold import keep
+from zojax._mesh import first_entry, has_explicit_axes, spans_devices
 from zojax.directions import Block, Factors
 from zojax.directions._factors import FUSED_RANK, LETTERS, sum_over_rank
-from zojax.evaluation._perturbed import Perturbed
+from zojax.evaluation._perturbed import Perturbed, teeth
 
 # Summing over blocks reads and writes the result once a block, so it waits for larger leaves.
 _PATIENCE = 4
@@ -48,7 +49,8 @@ def _contract(x: jax.Array, leaf: Perturbed, numbers, params) -> jax.Array:
     (contract_x, contract_w), (batch_x, batch_w) = numbers
     lies = leaf.permutation
     lying = tuple(lies[axis] for axis in contract_w), tuple(lies[axis] for axis in batch_w)
-    base = leaf.replaced(leaf.base, leaf.recipe)
+    whole = leaf.whole()
+    base = whole.replaced(whole.base, whole.recipe)
     out = _contract_base(x, base, ((contract_x, lying[0]), (batch_x, lying[1])), params)
     kept = [lies[axis] for axis in range(leaf.ndim) if axis not in (*contract_w, *batch_w)]
     first = out.ndim - len(kept)
@@ -71,11 +73,11 @@ def _contract_base(x: jax.Array, leaf: Perturbed, numbers, params) -> jax.Array:
     if (axis := _longest(leaf, free)) is not None:
         blocks = _blocks(leaf, axis, leaf.budget)
         if blocks > 1:
-            return _by_kept_axis(x, leaf, numbers, params, axis, blocks)
+            return _in_blocks(_by_kept_axis, x, leaf, numbers, params, axis, blocks)
     if (axis := _longest(leaf, contracted)) is not None:
         blocks = _blocks(leaf, axis, _PATIENCE * leaf.budget)
         if blocks > 1:
-            return _by_summed_axis(x, leaf, numbers, params, axis, blocks)
+            return _in_blocks(_by_summed_axis, x, leaf, numbers, params, axis, blocks)
     return _dot(x, leaf.dense(x), numbers, params)
 
 
@@ -134,13 +136,35 @@ def _blocks(leaf: Perturbed, axis: int, budget: int) -> int:
     return min(math.ceil(leaf.base.size / budget), leaf.base.shape[axis], _MOST_BLOCKS)
 
 
+def _in_blocks(by_axis, x, leaf: Perturbed, numbers, params, axis: int, blocks: int) -> jax.Array:
+    """By the kept or the summed axis; where blocks lie on a mesh is the compiler's business."""
+    if not has_explicit_axes():
+        return by_axis(x, leaf, numbers, params, axis, blocks)
+    out = jax.eval_shape(lambda: _dot(x, leaf.cast(leaf.base), numbers, params))
+    params = {**params, "out_sharding": None}
+    return jax.sharding.auto_axes(
+        lambda x, leaf: by_axis(x, leaf, numbers, params, axis, blocks),
+        out_sharding=out.sharding.spec,
+    )(x, leaf)
+
+
 def _by_kept_axis(x, leaf: Perturbed, numbers, params, axis: int, blocks: int) -> jax.Array:
     """Each block of the leaf gives its own part of the result."""
     size = leaf.base.shape[axis]
-    length = -(-size // blocks)
     (_, contracted), (_, batch) = numbers
     free = [a for a in range(leaf.ndim) if a not in (*contracted, *batch)]
     along = x.ndim - len(contracted) + free.index(axis)
+    out = jax.eval_shape(lambda: _dot(x, leaf.cast(leaf.base), numbers, params))
+    if (combs := _combs(size, blocks)) is not None:
+        shape = (*out.shape[:along], size // combs, combs, *out.shape[along + 1 :])
+
+        def comb(i: jax.Array, out: jax.Array) -> jax.Array:
+            part = _dot(x, leaf.comb(axis, i, combs).dense(x), numbers, params)
+            return jax.lax.dynamic_update_index_in_dim(out, part, i, along + 1)
+
+        parts = jax.lax.fori_loop(0, combs, comb, _empty(shape, out.dtype, x))
+        return parts.reshape(out.shape)
+    length = -(-size // blocks)
 
     def write(block: jax.Array, out: jax.Array) -> jax.Array:
         # The last block starts early enough to be whole: what overlaps is written twice alike.
@@ -148,7 +172,6 @@ def _by_kept_axis(x, leaf: Perturbed, numbers, params, axis: int, blocks: int) -
         part = _dot(x, leaf.slice(axis, first, length).dense(x), numbers, params)
         return jax.lax.dynamic_update_slice_in_dim(out, part, first, along)
 
-    out = jax.eval_shape(lambda: _dot(x, leaf.cast(leaf.base), numbers, params))
     return jax.lax.fori_loop(0, blocks, write, _empty(out.shape, out.dtype, x))
 
 
@@ -157,32 +180,47 @@ def _by_summed_axis(x, leaf: Perturbed, numbers, params, axis: int, blocks: int)
     (contract_x, contracted), _ = numbers
     along = contract_x[tuple(contracted).index(axis)]
     size = leaf.base.shape[axis]
-    length, rest = divmod(size, blocks)
-    if rest:
-        blocks, length = 1 + size // (length + 1), length + 1
     wide = {**params, "preferred_element_type": jnp.promote_types(x.dtype, jnp.float32)}
+    if (combs := _combs(size, blocks)) is not None:
+        whole, rest = combs, 0
 
-    def term(first: jax.Array, length: int) -> jax.Array:
-        part = jax.lax.dynamic_slice_in_dim(x, first, length, along)
-        return _dot(part, leaf.slice(axis, first, length).dense(x), numbers, wide)
+        def term(i: jax.Array) -> jax.Array:
+            return _dot(
+                teeth(x, along, i, combs), leaf.comb(axis, i, combs).dense(x), numbers, wide
+            )
 
-    whole = size // length
-    out = jax.eval_shape(lambda: term(0, length))
-    total = jax.lax.fori_loop(
-        0,
-        whole,
-        lambda block, total: total + term(block * length, length),
-        jnp.zeros(out.shape, out.dtype) + _zero(out.dtype, x),
-    )
-    if tail := size - whole * length:
-        total = total + term(whole * length, tail)
+    else:
+        length = -(-size // blocks)
+        whole, rest = divmod(size, length)
+
+        def term(i: jax.Array, length: int = length, first: int = 0) -> jax.Array:
+            first = first + i * length
+            part = jax.lax.dynamic_slice_in_dim(x, first, length, along)
+            return _dot(part, leaf.slice(axis, first, length).dense(x), numbers, wide)
+
+    out = jax.eval_shape(term, 0)
+    zeros = jnp.zeros(out.shape, out.dtype) + _zero(out.dtype, x)
+    total = jax.lax.fori_loop(0, whole, lambda i, total: total + term(i), zeros)
+    if rest:
+        total = total + term(0, rest, size - rest)
     dtype = jax.eval_shape(lambda: _dot(x, leaf.cast(leaf.base), numbers, params)).dtype
     return total.astype(dtype)
 
 
+def _combs(size: int, blocks: int) -> int | None:
+    """How many combs an axis is cut into, each with every so many-th entry; None for blocks.
+
+    On a mesh a block of an axis may lie on one device, and would be sent to the others. A comb has
+    its teeth on all of them, where the axis is cut at all.
+    """
+    if not spans_devices():
+        return None
+    return next((n for n in range(blocks, 2 * blocks + 1) if size % n == 0), None)
+
+
 def _zero(dtype, x: jax.Array) -> jax.Array:
     """0, known only when x is: a loop's result is not allocated before its turn."""
-    first = jax.lax.slice(x, (0,) * x.ndim, (1,) * x.ndim).reshape(())
+    first = first_entry(x)
     return jnp.where(first == first, 0, 0 * first).astype(dtype)
 
 

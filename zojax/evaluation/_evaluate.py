@@ -9,9 +9,15 @@ import quax
 from jax.typing import ArrayLike
 
 from zojax import _checks
+from zojax._mesh import Axes, AxisName, check, share_queries
 from zojax._typing import Params, ValueFn
 from zojax.directions import Directions, OneByOne, drawn_once, drawn_together
-from zojax.evaluation import _contractions, _control, _structure  # noqa: F401  (registers the rules)
+from zojax.evaluation import (  # noqa: F401  (registers the rules)
+    _contractions,
+    _control,
+    _placement,
+    _structure,
+)
 from zojax.evaluation._forward import forward_only
 from zojax.evaluation._perturbed import Perturbed
 
@@ -30,6 +36,7 @@ def evaluate(
     chunk_size: int = 1,
     materialize: bool = False,
     has_aux: bool = False,
+    axes: Axes = Axes(),
 ) -> Any:
     """Returns the losses value_fn(params + radius z_k) of K directions.
 
@@ -50,6 +57,7 @@ def evaluate(
         them.
       materialize: forms the perturbed params instead; the reference for tests.
       has_aux: whether `value_fn` returns `(value, aux)`.
+      axes: of the mesh along which directions are shared out, and weights stored in parts.
 
     Returns:
       Losses of shape (K,) or (K, P), at least float32; with `has_aux`, (losses, aux) with those
@@ -58,7 +66,8 @@ def evaluate(
     Raises:
       TypeError: if `value_fn` does not return a scalar, or `params` have leaves that are not
         floating.
-      ValueError: for a `chunk_size` below 1, or a radius of another shape.
+      ValueError: for a `chunk_size` below 1, a radius of another shape, or axes that the mesh does
+        not have or that do not divide the directions.
     """
     _checks.at_least(1, chunk_size=chunk_size)
     _checks.whole(params)
@@ -68,8 +77,9 @@ def evaluate(
         directions = jnp.arange(num_queries)
     else:
         num_queries, draw = jax.tree.leaves(directions)[0].shape[0], lambda direction: direction
+    check(axes, num_queries)
     radii = _radii(radius, num_queries)
-    at = _materialized(value_fn, params) if materialize else _lazy(value_fn, params)
+    at = _materialized(value_fn, params) if materialize else _lazy(value_fn, params, axes.gathered)
 
     def at_point(direction: Directions, radius: jax.Array) -> tuple[jax.Array, Any]:
         out = at(direction, radius)
@@ -78,15 +88,19 @@ def evaluate(
         return value.astype(jnp.promote_types(value.dtype, jnp.float32)), aux
 
     along = jax.vmap(at_point, in_axes=(None, 0))
-    if num_queries == 1:
-        one = jax.tree.map(lambda array: array[0], directions)
-        losses, aux = jax.tree.map(lambda array: array[None], along(draw(one), radii[0]))
-    else:
-        losses, aux = jax.lax.map(
+
+    def of_queries(queries: Any) -> tuple[jax.Array, Any]:
+        directions, radii = queries
+        if len(radii) == 1:
+            one = jax.tree.map(lambda array: array[0], directions)
+            return jax.tree.map(lambda array: array[None], along(draw(one), radii[0]))
+        return jax.lax.map(
             lambda query: along(draw(query[0]), query[1]),
-            (directions, radii),
-            batch_size=None if chunk_size == 1 else min(chunk_size, num_queries),
+            queries,
+            batch_size=None if chunk_size == 1 else min(chunk_size, len(radii)),
         )
+
+    losses, aux = share_queries(of_queries, (directions, radii), axes)
     if jnp.ndim(radius) == 0:
         losses, aux = jax.tree.map(lambda array: array[:, 0], (losses, aux))
     return (losses, aux) if has_aux else losses
@@ -105,13 +119,13 @@ def _radii(radius: ArrayLike, num_queries: int) -> jax.Array:
     return radii
 
 
-def _lazy(value_fn: ValueFn, params: Params):
+def _lazy(value_fn: ValueFn, params: Params, gathered: AxisName):
     leaves, treedef = jax.tree.flatten(params)
     budget = max(int(_SHARE * sum(leaf.size for leaf in leaves)), _LEAST_BLOCK)
     traced = quax.quaxify(forward_only(value_fn))
 
     def at(direction: Directions, radius: jax.Array) -> Any:
-        lazy = _perturbed(leaves, direction, radius, budget)
+        lazy = _perturbed(leaves, direction, radius, budget, gathered)
         return jax.tree.map(_dense, traced(treedef.unflatten(lazy)), is_leaf=_is_perturbed)
 
     return at
@@ -121,20 +135,24 @@ def _materialized(value_fn: ValueFn, params: Params):
     leaves, treedef = jax.tree.flatten(params)
 
     def at(direction: Directions, radius: jax.Array) -> Any:
-        moved = [leaf.dense() for leaf in _perturbed(leaves, direction, radius, budget=0)]
+        moved = [leaf.dense() for leaf in _perturbed(leaves, direction, radius, 0, ())]
         return value_fn(treedef.unflatten(moved))
 
     return at
 
 
 def _perturbed(
-    leaves: list[jax.Array], direction: Directions, radius: jax.Array, budget: int
+    leaves: list[jax.Array],
+    direction: Directions,
+    radius: jax.Array,
+    budget: int,
+    gathered: AxisName,
 ) -> list[Perturbed]:
     leaves = [jnp.asarray(leaf) for leaf in leaves]
     shapes = [leaf.shape for leaf in leaves]
     recipes = drawn_together(drawn_once(direction, shapes), shapes)
     return [
-        Perturbed(leaf, recipe, radius, (leaf.dtype,), budget, tuple(range(leaf.ndim)))
+        Perturbed(leaf, recipe, radius, (leaf.dtype,), budget, tuple(range(leaf.ndim)), gathered)
         for leaf, recipe in zip(leaves, recipes, strict=True)
     ]
 

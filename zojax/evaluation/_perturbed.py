@@ -1,11 +1,13 @@
 """The lazily perturbed array: base + radius · z, with z a recipe."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
 import jax
 import quax
 
+from zojax._mesh import AxisName, gathered
 from zojax.directions import Recipe, wide
 
 
@@ -21,6 +23,7 @@ class Perturbed(quax.ArrayValue):
       budget: entries that may be perturbed at a time where the contraction can be cut into blocks.
       permutation: the axes of `base` in the order in which the loss sees them. A contraction reads
         `base` as it lies; transposing it first would copy it.
+      gathered: mesh axes that cut `base` where it is stored, and not where it is used.
     """
 
     base: jax.Array
@@ -29,6 +32,7 @@ class Perturbed(quax.ArrayValue):
     dtypes: tuple[Any, ...] = eqx.field(static=True)
     budget: int = eqx.field(static=True)
     permutation: tuple[int, ...] = eqx.field(static=True)
+    gathered: AxisName = eqx.field(static=True, default=())
 
     def aval(self) -> jax.core.ShapedArray:
         shape = tuple(self.base.shape[axis] for axis in self.permutation)
@@ -40,7 +44,12 @@ class Perturbed(quax.ArrayValue):
     def dense(self, datum: jax.Array | None = None) -> jax.Array:
         """The perturbed array itself, its noise drawn when `datum` is known."""
         z = self.recipe.draw(self.base.shape, datum)
-        return jax.lax.transpose(self.shifted(self.base, z), self.permutation)
+        return jax.lax.transpose(self.shifted(self.whole().base, z), self.permutation)
+
+    def whole(self) -> "Perturbed":
+        """The same array with its base gathered: before it is perturbed, it travels once."""
+        base = gathered(self.base, self.gathered)
+        return dataclasses.replace(self, base=base, gathered=())
 
     def settled(self) -> "Perturbed":
         """The same array with its base and recipe transposed as the loss sees them."""
@@ -49,7 +58,7 @@ class Perturbed(quax.ArrayValue):
             return self
         base = jax.lax.transpose(self.base, self.permutation)
         recipe = self.recipe.transpose(self.permutation)
-        return Perturbed(base, recipe, self.radius, self.dtypes, self.budget, order)
+        return dataclasses.replace(self, base=base, recipe=recipe, permutation=order)
 
     def shifted(self, base: jax.Array, z: jax.Array) -> jax.Array:
         """Base + radius z for any entries of the two."""
@@ -67,12 +76,18 @@ class Perturbed(quax.ArrayValue):
         if recipe is None:
             return None
         order = tuple(range(base.ndim))
-        return Perturbed(base, recipe, self.radius, self.dtypes, self.budget, order)
+        return dataclasses.replace(self, base=base, recipe=recipe, permutation=order)
 
     def slice(self, axis: int, first: jax.Array | int, length: int) -> "Perturbed | None":
         """`length` entries of an axis of the base from `first` on, which may be traced."""
         base = jax.lax.dynamic_slice_in_dim(self.base, first, length, axis)
         return self.replaced(base, self.recipe.slice(axis, first, length))
+
+    def comb(self, axis: int, first: jax.Array, step: int) -> "Perturbed | None":
+        """Every `step`-th entry of an axis of the base from `first` on, which may be traced."""
+        length = self.base.shape[axis] // step
+        recipe = self.recipe.slice(axis, first, length, step)
+        return self.replaced(teeth(self.base, axis, first, step), recipe)
 
     def unstack(self) -> "Perturbed | None":
         """The entries of axis 0 as a stack of perturbed arrays, for `lax.scan` to go over."""
@@ -82,7 +97,7 @@ class Perturbed(quax.ArrayValue):
             return None
         radius = jax.numpy.broadcast_to(self.radius, (length,))
         inner = tuple(range(self.base.ndim - 1))
-        return Perturbed(self.base, recipe, radius, self.dtypes, self.budget, inner)
+        return dataclasses.replace(self, recipe=recipe, radius=radius, permutation=inner)
 
     @staticmethod
     def default(primitive: Any, values: Any, params: dict[str, Any]) -> Any:
@@ -90,6 +105,12 @@ class Perturbed(quax.ArrayValue):
         datum = next((v for v in values if _is_datum(v)), None)
         arrays = [v.dense(datum) if isinstance(v, Perturbed) else v for v in values]
         return primitive.bind(*arrays, **params)
+
+
+def teeth(array: jax.Array, axis: int, first: jax.Array, step: int) -> jax.Array:
+    """Every `step`-th entry of an axis, as an entry of a new axis of that length."""
+    split = (*array.shape[:axis], array.shape[axis] // step, step, *array.shape[axis + 1 :])
+    return jax.lax.dynamic_index_in_dim(array.reshape(split), first, axis + 1, keepdims=False)
 
 
 def _is_datum(value: Any) -> bool:

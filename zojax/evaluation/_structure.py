@@ -3,6 +3,7 @@
 Where the recipe cannot follow (a cut through rows), the array is drawn.
 """
 
+import dataclasses
 import itertools
 
 import jax
@@ -20,7 +21,7 @@ def _(leaf: Perturbed, *, new_dtype, **params):
             jax.lax.convert_element_type_p, [leaf], {"new_dtype": new_dtype, **params}
         )
     dtypes = (*leaf.dtypes, jnp.dtype(new_dtype))
-    return Perturbed(leaf.base, leaf.recipe, leaf.radius, dtypes, leaf.budget, leaf.permutation)
+    return dataclasses.replace(leaf, dtypes=dtypes)
 
 
 @quax.register(jax.lax.copy_p)
@@ -36,7 +37,7 @@ def _(leaf: Perturbed, **_):
 @quax.register(jax.lax.transpose_p)
 def _(leaf: Perturbed, *, permutation):
     order = tuple(leaf.permutation[axis] for axis in permutation)
-    return Perturbed(leaf.base, leaf.recipe, leaf.radius, leaf.dtypes, leaf.budget, order)
+    return dataclasses.replace(leaf, permutation=order)
 
 
 @quax.register(jax.lax.squeeze_p)

@@ -60,6 +60,7 @@ import optax
 from jax.typing import ArrayLike
 
 from zojax import _checks
+from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.directions import Atoms, Sampler, atom_labels, blocks, flax_factors, gaussian
 from zojax.estimators import central, estimate_gradient
@@ -75,6 +76,8 @@ def ar1_zo(
     inner: optax.GradientTransformation | None = None,
     atoms: Atoms = flax_factors,
     sampler: Sampler = gaussian(),
+    axis_name: AxisName | None = None,
+    axes: Axes = Axes(),
 ) -> optax.GradientTransformationExtraArgs:
     """AR1-ZO; `update` needs `params` and `value_fn` (see `zojax.estimate_gradient`).
 
@@ -96,6 +99,8 @@ def ar1_zo(
         called lora_a, (..., in, rank), and lora_b, (..., rank, out). Under
         optax.inject_hyperparams name it in static_args.
       sampler: the law of p and q, `zojax.gaussian()` or `zojax.rademacher()`.
+      axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
+      axes: of the mesh; see `zojax.Axes`.
 
     Raises:
       TypeError: if the key is no typed key.
@@ -122,4 +127,6 @@ def ar1_zo(
     directions = blocks(sampler, atom_labels(atoms, layers=layers), order=schedule)
     links = [] if inner is None else [inner]
     active = optax.chain(*links, optax.scale_by_learning_rate(learning_rate))
-    return estimate_gradient(key, directions, central(radius), inner=active)
+    return estimate_gradient(
+        key, directions, central(radius), inner=active, axis_name=axis_name, axes=axes
+    )

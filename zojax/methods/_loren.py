@@ -62,6 +62,7 @@ import optax
 from jax.typing import ArrayLike
 
 from zojax import _checks
+from zojax._mesh import Axes, AxisName
 from zojax._typing import Key, Params
 from zojax.directions import Views, anisotropic, last_axis_rows
 from zojax.estimators import estimate_gradient, leave_one_out
@@ -85,6 +86,8 @@ def loren(
     weight_decay: ArrayLike = 0.0,
     weight_decay_mask: Any = None,
     chunk_size: int = 1,
+    axis_name: AxisName | None = None,
+    axes: Axes = Axes(),
 ) -> optax.GradientTransformationExtraArgs:
     """LOREN; `update` needs `params` and `value_fn` (see `zojax.estimate_gradient`).
 
@@ -106,6 +109,8 @@ def loren(
       weight_decay: λ, at least 0.
       weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
+      axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
+      axes: of the mesh; see `zojax.Axes`.
 
     Raises:
       TypeError: if the key is no typed key.
@@ -145,6 +150,8 @@ def loren(
             estimator,
             per_query=heavy_ball if momentum_per_query else None,
             chunk_size=chunk_size,
+            axis_name=axis_name,
+            axes=axes,
         )
     ]
     if not momentum_per_query:

@@ -31,6 +31,7 @@ import optax
 from jax.typing import ArrayLike
 
 from zojax import _checks
+from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.directions import Sampler, gaussian
 from zojax.estimators import central, estimate_gradient
@@ -47,6 +48,8 @@ def mezo(
     weight_decay: ArrayLike = 0.0,
     weight_decay_mask: Any = None,
     chunk_size: int = 1,
+    axis_name: AxisName | None = None,
+    axes: Axes = Axes(),
 ) -> optax.GradientTransformationExtraArgs:
     """MeZO; `update` needs `params` and `value_fn` (see `zojax.estimate_gradient`).
 
@@ -59,6 +62,8 @@ def mezo(
       weight_decay: λ, at least 0.
       weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
+      axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
+      axes: of the mesh; see `zojax.Axes`.
 
     Raises:
       TypeError: if the key is no typed key.
@@ -81,7 +86,11 @@ def mezo(
     """
     _checks.not_negative(weight_decay=weight_decay)
     estimator = central(radius, num_queries)
-    links = [estimate_gradient(key, sampler, estimator, chunk_size=chunk_size)]
+    links = [
+        estimate_gradient(
+            key, sampler, estimator, chunk_size=chunk_size, axis_name=axis_name, axes=axes
+        )
+    ]
     if not (isinstance(weight_decay, (int, float)) and weight_decay == 0):
         links.append(optax.add_decayed_weights(weight_decay, weight_decay_mask))
     return skip_nonfinite(optax.chain(*links, optax.scale_by_learning_rate(learning_rate)))

@@ -32,6 +32,7 @@ import optax
 from jax.typing import ArrayLike
 
 from zojax import _checks
+from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.directions import Sampler, gaussian
 from zojax.estimators import central, estimate_gradient
@@ -52,6 +53,8 @@ def mezo_adam(
     weight_decay: float = 0.0,
     weight_decay_mask: Any = None,
     chunk_size: int = 1,
+    axis_name: AxisName | None = None,
+    axes: Axes = Axes(),
 ) -> optax.GradientTransformationExtraArgs:
     """MeZO-Adam; `update` needs `params` and `value_fn` (see `zojax.estimate_gradient`).
 
@@ -68,6 +71,8 @@ def mezo_adam(
       weight_decay: λ, at least 0.
       weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
+      axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
+      axes: of the mesh; see `zojax.Axes`.
 
     Raises:
       TypeError: if the key is no typed key.
@@ -92,9 +97,22 @@ def mezo_adam(
     estimator = central(radius, num_queries)
     if history is None:
         adam = in_float32(optax.scale_by_adam(b1, b2, eps))
-        links = [estimate_gradient(key, sampler, estimator, chunk_size=chunk_size), adam]
+        links = [
+            estimate_gradient(
+                key, sampler, estimator, chunk_size=chunk_size, axis_name=axis_name, axes=axes
+            ),
+            adam,
+        ]
     else:
-        numbers = {"history": history, "b1": b1, "b2": b2, "eps": eps, "chunk_size": chunk_size}
+        numbers = {
+            "history": history,
+            "b1": b1,
+            "b2": b2,
+            "eps": eps,
+            "chunk_size": chunk_size,
+            "axis_name": axis_name,
+            "axes": axes,
+        }
         links = [estimate_with_replayed_adam(key, sampler, estimator, **numbers)]
     if not (isinstance(weight_decay, (int, float)) and weight_decay == 0):
         links.append(optax.add_decayed_weights(weight_decay, weight_decay_mask))

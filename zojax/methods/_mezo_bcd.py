@@ -49,6 +49,7 @@ import optax
 from jax.typing import ArrayLike
 
 from zojax import _checks
+from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.directions import Labels, Sampler, blocks, gaussian, layer_blocks
 from zojax.estimators import central, estimate_gradient
@@ -67,6 +68,8 @@ def mezo_bcd(
     weight_decay: ArrayLike = 0.0,
     weight_decay_mask: Any = None,
     chunk_size: int = 1,
+    axis_name: AxisName | None = None,
+    axes: Axes = Axes(),
 ) -> optax.GradientTransformationExtraArgs:
     """MeZO-BCD; `update` needs `params` and `value_fn` (see `zojax.estimate_gradient`).
 
@@ -86,6 +89,8 @@ def mezo_bcd(
       weight_decay: λ, at least 0.
       weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
+      axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
+      axes: of the mesh; see `zojax.Axes`.
 
     Raises:
       TypeError: if the key is no typed key.
@@ -116,4 +121,12 @@ def mezo_bcd(
     directions = blocks(sampler, labels, order=order, hold=hold)
     estimator = central(radius, num_queries)
     inner = optax.chain(*links)
-    return estimate_gradient(key, directions, estimator, inner=inner, chunk_size=chunk_size)
+    return estimate_gradient(
+        key,
+        directions,
+        estimator,
+        inner=inner,
+        chunk_size=chunk_size,
+        axis_name=axis_name,
+        axes=axes,
+    )

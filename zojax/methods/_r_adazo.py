@@ -38,6 +38,7 @@ Departures (from the official code, where it differs from the paper):
 import optax
 from jax.typing import ArrayLike
 
+from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.directions import Sampler, gaussian
 from zojax.estimators import estimate_gradient, forward
@@ -57,6 +58,8 @@ def r_adazo(
     eps_root: ArrayLike = 0.0,
     warmup_steps: ArrayLike = 0,
     chunk_size: int = 1,
+    axis_name: AxisName | None = None,
+    axes: Axes = Axes(),
 ) -> optax.GradientTransformationExtraArgs:
     """R-AdaZO; `update` needs `params` and `value_fn` (see `zojax.estimate_gradient`).
 
@@ -72,6 +75,8 @@ def r_adazo(
       eps_root: ζ, at least 0.
       warmup_steps: in steps t = 1, 2... below this the denominator is 1.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
+      axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
+      axes: of the mesh; see `zojax.Axes`.
 
     Raises:
       TypeError: if the key is no typed key.
@@ -93,7 +98,14 @@ def r_adazo(
       True
     """
     chain = optax.chain(
-        estimate_gradient(key, sampler, forward(radius, num_queries), chunk_size=chunk_size),
+        estimate_gradient(
+            key,
+            sampler,
+            forward(radius, num_queries),
+            chunk_size=chunk_size,
+            axis_name=axis_name,
+            axes=axes,
+        ),
         scale_by_r_adazo(b1, b2, eps, eps_root, warmup_steps=warmup_steps),
         optax.scale_by_learning_rate(learning_rate),
     )

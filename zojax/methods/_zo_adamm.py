@@ -36,6 +36,7 @@ from typing import Any
 import optax
 from jax.typing import ArrayLike
 
+from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.directions import Sampler, sphere
 from zojax.estimators import estimate_gradient, forward
@@ -55,6 +56,8 @@ def zo_adamm(
     amsgrad: bool = True,
     box: tuple[Any, Any] | None = None,
     chunk_size: int = 1,
+    axis_name: AxisName | None = None,
+    axes: Axes = Axes(),
 ) -> optax.GradientTransformationExtraArgs:
     """ZO-AdaMM; `update` needs `params` and `value_fn` (see `zojax.estimate_gradient`).
 
@@ -71,6 +74,8 @@ def zo_adamm(
       box: (lower, upper), numbers or trees like params; None for none. Params are expected inside;
         those that are not are brought in by the first step.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
+      axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
+      axes: of the mesh; see `zojax.Axes`.
 
     Raises:
       TypeError: if the key is no typed key.
@@ -92,7 +97,14 @@ def zo_adamm(
       True
     """
     links = [
-        estimate_gradient(key, sampler, forward(radius, num_queries), chunk_size=chunk_size),
+        estimate_gradient(
+            key,
+            sampler,
+            forward(radius, num_queries),
+            chunk_size=chunk_size,
+            axis_name=axis_name,
+            axes=axes,
+        ),
         scale_by_zo_adamm(b1, b2, eps, amsgrad),
         optax.scale_by_learning_rate(learning_rate),
     ]

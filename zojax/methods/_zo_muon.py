@@ -57,6 +57,7 @@ import optax
 from jax.typing import ArrayLike
 
 from zojax import _checks
+from zojax._mesh import Axes, AxisName
 from zojax._typing import Key, Params
 from zojax.directions import Views, factored, last_axis_rows
 from zojax.estimators import central, estimate_gradient, forward
@@ -77,6 +78,8 @@ def zo_muon(
     weight_decay: ArrayLike = 0.0,
     weight_decay_mask: Any = None,
     chunk_size: int = 1,
+    axis_name: AxisName | None = None,
+    axes: Axes = Axes(),
 ) -> optax.GradientTransformationExtraArgs:
     """ZO-Muon; `update` needs `params` and `value_fn` (see `zojax.estimate_gradient`).
 
@@ -105,6 +108,8 @@ def zo_muon(
       weight_decay: λ, at least 0.
       weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
+      axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
+      axes: of the mesh; see `zojax.Axes`.
 
     Raises:
       TypeError: if the key is no typed key.
@@ -141,7 +146,15 @@ def zo_muon(
     one = num_queries == 1
     estimator = central(radius) if one else forward(radius, num_queries)
     links = [
-        estimate_gradient(key, sampler, estimator, inner=orthogonalization, chunk_size=chunk_size)
+        estimate_gradient(
+            key,
+            sampler,
+            estimator,
+            inner=orthogonalization,
+            chunk_size=chunk_size,
+            axis_name=axis_name,
+            axes=axes,
+        )
     ]
     if not (isinstance(weight_decay, (int, float)) and weight_decay == 0):
         links.append(optax.add_decayed_weights(weight_decay, weight_decay_mask))

@@ -27,6 +27,7 @@ import optax
 from jax.typing import ArrayLike
 
 from zojax import _checks
+from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.directions import Sampler, gaussian
 from zojax.estimators import estimate_gradient, forward
@@ -43,6 +44,8 @@ def zo_rmsprop(
     b2: ArrayLike = 0.99,
     eps_root: ArrayLike = 1e-8,
     chunk_size: int = 1,
+    axis_name: AxisName | None = None,
+    axes: Axes = Axes(),
 ) -> optax.GradientTransformationExtraArgs:
     """ZO-RMSProp; `update` needs `params` and `value_fn` (see `zojax.estimate_gradient`).
 
@@ -55,6 +58,8 @@ def zo_rmsprop(
       b2: β₂, at least 0 and below 1.
       eps_root: ζ, above 0: alone it keeps 0/0 away.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
+      axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
+      axes: of the mesh; see `zojax.Axes`.
 
     Raises:
       TypeError: if the key is no typed key.
@@ -78,7 +83,14 @@ def zo_rmsprop(
     _checks.below_one(b2=b2)
     _checks.positive(eps_root=eps_root)
     chain = optax.chain(
-        estimate_gradient(key, sampler, forward(radius, num_queries), chunk_size=chunk_size),
+        estimate_gradient(
+            key,
+            sampler,
+            forward(radius, num_queries),
+            chunk_size=chunk_size,
+            axis_name=axis_name,
+            axes=axes,
+        ),
         in_float32(optax.scale_by_rms(b2, eps_root, eps_in_sqrt=True, bias_correction=False)),
         optax.scale_by_learning_rate(learning_rate),
     )

@@ -31,6 +31,7 @@ Departures:
 import optax
 from jax.typing import ArrayLike
 
+from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.directions import Sampler, sphere
 from zojax.estimators import estimate_gradient, forward
@@ -45,6 +46,8 @@ def zo_sgd(
     num_queries: int = 10,
     sampler: Sampler = sphere(),
     chunk_size: int = 1,
+    axis_name: AxisName | None = None,
+    axes: Axes = Axes(),
 ) -> optax.GradientTransformationExtraArgs:
     """ZO-SGD; `update` needs `params` and `value_fn` (see `zojax.estimate_gradient`).
 
@@ -55,6 +58,8 @@ def zo_sgd(
       num_queries: K, at least 1.
       sampler: the law of z.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
+      axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
+      axes: of the mesh; see `zojax.Axes`.
 
     Raises:
       TypeError: if the key is no typed key.
@@ -76,7 +81,14 @@ def zo_sgd(
       True
     """
     chain = optax.chain(
-        estimate_gradient(key, sampler, forward(radius, num_queries), chunk_size=chunk_size),
+        estimate_gradient(
+            key,
+            sampler,
+            forward(radius, num_queries),
+            chunk_size=chunk_size,
+            axis_name=axis_name,
+            axes=axes,
+        ),
         optax.scale_by_learning_rate(learning_rate),
     )
     return skip_nonfinite(chain)

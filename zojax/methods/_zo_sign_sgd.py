@@ -29,6 +29,7 @@ language models call ZO-SGD-Sign (the same only for K = 1 and `zojax.rademacher(
 import optax
 from jax.typing import ArrayLike
 
+from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.directions import Sampler, sphere
 from zojax.estimators import estimate_gradient, forward
@@ -43,6 +44,8 @@ def zo_sign_sgd(
     num_queries: int = 10,
     sampler: Sampler = sphere(),
     chunk_size: int = 1,
+    axis_name: AxisName | None = None,
+    axes: Axes = Axes(),
 ) -> optax.GradientTransformationExtraArgs:
     """ZO-signSGD; `update` needs `params` and `value_fn` (see `zojax.estimate_gradient`).
 
@@ -53,6 +56,8 @@ def zo_sign_sgd(
       num_queries: K, at least 1.
       sampler: the law of z.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
+      axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
+      axes: of the mesh; see `zojax.Axes`.
 
     Raises:
       TypeError: if the key is no typed key.
@@ -74,7 +79,14 @@ def zo_sign_sgd(
       True
     """
     chain = optax.chain(
-        estimate_gradient(key, sampler, forward(radius, num_queries), chunk_size=chunk_size),
+        estimate_gradient(
+            key,
+            sampler,
+            forward(radius, num_queries),
+            chunk_size=chunk_size,
+            axis_name=axis_name,
+            axes=axes,
+        ),
         optax.scale_by_sign(),
         optax.scale_by_learning_rate(learning_rate),
     )

@@ -60,6 +60,7 @@ import optax
 from jax.typing import ArrayLike
 
 from zojax import _checks
+from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.directions import Sampler, gaussian
 from zojax.estimators import (
@@ -85,6 +86,8 @@ def zoar(
     rule: optax.GradientTransformation = scale_by_r_adazo(),
     sampler: Sampler = gaussian(),
     chunk_size: int = 1,
+    axis_name: AxisName | None = None,
+    axes: Axes = Axes(),
 ) -> optax.GradientTransformationExtraArgs:
     """ZoAR; `update` needs `params` and `value_fn` (see `zojax.estimate_gradient`).
 
@@ -100,6 +103,8 @@ def zoar(
       rule: links between the estimate and the learning rate, optax.identity() for plain descent.
       sampler: the law of z; one whose directions can be drawn again (not one that learns).
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
+      axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
+      axes: of the mesh; see `zojax.Axes`.
 
     Raises:
       TypeError: if the key is no typed key.
@@ -127,7 +132,9 @@ def zoar(
         estimator = averaged_baseline(radius, num_queries, history, per_block, ddof)
     return skip_nonfinite(
         optax.chain(
-            estimate_gradient(key, sampler, estimator, chunk_size=chunk_size),
+            estimate_gradient(
+                key, sampler, estimator, chunk_size=chunk_size, axis_name=axis_name, axes=axes
+            ),
             rule,
             optax.scale_by_learning_rate(learning_rate),
         )

@@ -6,6 +6,7 @@ Every model splits into `graphdef, params = nnx.split(model, nnx.Param)` and is 
 
 from zojax.models._generate import generate
 from zojax.models._pretrained import families, from_pretrained
+from zojax.models._rules import fully_sharded, tensor_parallel
 from zojax.models.bert import BERT, BERTConfig
 from zojax.models.gpt2 import GPT2, GPT2Config
 from zojax.models.llama import Llama, LlamaConfig
@@ -34,5 +35,7 @@ __all__ = [
     "ViTConfig",
     "families",
     "from_pretrained",
+    "fully_sharded",
     "generate",
+    "tensor_parallel",
 ]

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-Rules = Sequence[tuple[str, PartitionSpec]]
 Path = tuple[str, ...]
+Rule = Callable[[Path, tuple[int, ...]], PartitionSpec]
+Rules = Rule | Sequence[tuple[str, PartitionSpec]]
 
 
 class Placement(NamedTuple):
@@ -18,9 +19,10 @@ class Placement(NamedTuple):
 
     Attributes:
       mesh: of the devices, or None.
-      rules: (pattern, spec) pairs. The pattern is the end of a dotted path, in whole names and with
-        the wildcards of a shell, such as "q_proj.kernel"; the first that matches a parameter gives
-        its spec, over all its axes, that of the layer included. What none matches is replicated.
+      rules: a function of path and shape to a spec, or (pattern, spec) pairs. The pattern is the
+        end of a dotted path, in whole names and with the wildcards of a shell, such as
+        "q_proj.kernel"; the first that matches a parameter gives its spec, over all its axes, that
+        of the layer included. What none matches is replicated.
     """
 
     mesh: Mesh | None
@@ -32,7 +34,7 @@ class Placement(NamedTuple):
             if self.rules:
                 raise ValueError("rules say how to shard over a mesh; give mesh= as well")
             return
-        for pattern, _ in self.rules:
+        for pattern, _ in () if callable(self.rules) else self.rules:
             if not any(_matches(path, pattern) for path in shapes):
                 raise ValueError(
                     f"rule {pattern!r} matches no parameter of the model, such as "
@@ -40,7 +42,7 @@ class Placement(NamedTuple):
                 )
         for path, shape in shapes.items():
             try:
-                sharding = self._sharding(path)
+                sharding = self._sharding(path, shape)
                 sharding.check_compatible_aval(shape)
                 sharding.shard_shape(shape)
             except ValueError as error:
@@ -54,9 +56,11 @@ class Placement(NamedTuple):
         """Makes the parameter; `block` gives the entries of some slices, one for every axis."""
         if self.mesh is None:
             return jnp.asarray(block((slice(None),) * len(shape)))
-        return jax.make_array_from_callback(shape, self._sharding(path), block)
+        return jax.make_array_from_callback(shape, self._sharding(path, shape), block)
 
-    def _sharding(self, path: Path) -> NamedSharding:
+    def _sharding(self, path: Path, shape: tuple[int, ...]) -> NamedSharding:
+        if callable(self.rules):
+            return NamedSharding(self.mesh, self.rules(path, shape))
         specs = (spec for pattern, spec in self.rules if _matches(path, pattern))
         return NamedSharding(self.mesh, next(specs, PartitionSpec()))
 

@@ -61,7 +61,8 @@ def from_pretrained(
         `("q_proj.kernel", PartitionSpec(None, None, "model"))`. A pattern is the end of a
         parameter's dotted path, in whole names and with the wildcards of a shell; the first that
         matches gives the spec of the parameter, which for stacked layers begins with their axis.
-        Parameters that none matches are replicated.
+        Parameters that none matches are replicated. Or a function of path and shape to a spec, such
+        as `zojax.models.tensor_parallel(mesh, "model")` or `fully_sharded(mesh, "model")`.
 
     Returns:
       The model, its family chosen by `model_type` in `config.json`.

@@ -3,6 +3,7 @@
 from zojax.training._batches import batches
 from zojax.training._checkpoint import Checkpoints
 from zojax.training._chunks import ChunkChoice, choose_chunk_size
+from zojax.training._divergence import check_replicas
 from zojax.training._measure import median_seconds, peak_bytes
 from zojax.training._measure import seconds_side_by_side as seconds_side_by_side
 from zojax.training._metrics import MetricsWriter, read_metrics
@@ -13,6 +14,7 @@ __all__ = [
     "ChunkChoice",
     "MetricsWriter",
     "batches",
+    "check_replicas",
     "choose_chunk_size",
     "make_step",
     "make_steps",

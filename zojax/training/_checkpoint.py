@@ -100,8 +100,10 @@ class Checkpoints:
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        # After an error a checkpoint under way may wait in vain for the part of another process.
+        if kind is None or jax.process_count() == 1:
+            self.close()
 
 
 def _loss(metrics: dict[str, float]) -> float:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from zojax import _checks
+from zojax._mesh import Axes, AxisName
 from zojax._typing import Key, Params
 from zojax.directions import Recipe, Sampler, combine, wide
 from zojax.estimators import EstimateGradientState, Estimator, estimate_gradient
@@ -34,6 +35,8 @@ def estimate_with_replayed_adam(
     b2: float = 0.999,
     eps: float = 1e-8,
     chunk_size: int = 1,
+    axis_name: AxisName | None = None,
+    axes: Axes = Axes(),
 ) -> optax.GradientTransformationExtraArgs:
     """Adam's step for zeroth-order estimates, without moments in memory.
 
@@ -58,6 +61,8 @@ def estimate_with_replayed_adam(
       b2: β₂ in [0, 1).
       eps: ε, at least 0.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
+      axis_name: axes that losses are averaged over; see `zojax.estimate_gradient`.
+      axes: of the mesh; see `zojax.Axes`.
 
     Raises:
       ValueError: if a number is out of range, the sampler cannot draw earlier directions again, or
@@ -74,7 +79,9 @@ def estimate_with_replayed_adam(
             "drawn again: use an estimator without a history such as zojax.central(radius), and a "
             "sampler that does not learn such as zojax.gaussian()"
         )
-    estimate = estimate_gradient(key, sampler, estimator, chunk_size=chunk_size)
+    estimate = estimate_gradient(
+        key, sampler, estimator, chunk_size=chunk_size, axis_name=axis_name, axes=axes
+    )
     shape = (history, estimator.num_queries)
 
     def init_fn(params: Params) -> ReplayedAdamState:

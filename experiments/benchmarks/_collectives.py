@@ -1,0 +1,103 @@
+"""The traffic of a compiled program: bytes of its collectives, read from the optimized HLO.
+
+The bytes of a collective are those of its result on one device. What stands in the body of a loop
+counts as often as the loop runs, which XLA writes beside it once it knows.
+"""
+
+import re
+from collections import Counter
+from typing import Any, NamedTuple
+
+_COLLECTIVES = (
+    "all-reduce",
+    "all-gather",
+    "all-to-all",
+    "reduce-scatter",
+    "collective-permute",
+    "collective-broadcast",
+    "ragged-all-to-all",
+)
+_COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\) -> .* \{$")
+_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?[\w.\-]+ = (.+?) ([\w\-]+)\(")
+_ARRAY = re.compile(r"(pred|[a-z]+\d+\w*)\[([\d,]*)\]")
+_CALLED = re.compile(
+    r"(?:to_apply|calls|body|condition|(?:true|false)_computation)=(%?[\w.\-]+)"
+    r"|branch_computations=\{([^}]*)\}"
+)
+_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
+
+
+class Collective(NamedTuple):
+    """One collective instruction.
+
+    Attributes:
+      kind: such as "all-reduce".
+      bytes: of its result on one device.
+      times: how often a call of the program runs it.
+    """
+
+    kind: str
+    bytes: int
+    times: int
+
+
+def collectives(program: Any) -> list[Collective]:
+    """The collectives of a compiled program (`jax.jit(f).lower(...).compile()`)."""
+    computations, entry = _computations(program.as_text())
+    times: Counter[str] = Counter()
+    _count(entry, 1, computations, times)
+    return [
+        Collective(kind, size, times[name])
+        for name, lines in computations.items()
+        for kind, size in filter(None, map(_collective, lines))
+        if times[name]
+    ]
+
+
+def total_bytes(program: Any) -> int:
+    """Bytes of all collectives of one call of a compiled program."""
+    return sum(one.bytes * one.times for one in collectives(program))
+
+
+def _computations(text: str) -> tuple[dict[str, list[str]], str]:
+    """The lines of every computation by name, and the name of the first to run."""
+    found: dict[str, list[str]] = {}
+    entry, name = "", ""
+    for line in text.splitlines():
+        if head := _COMPUTATION.match(line):
+            name = head[2]
+            found[name] = []
+            entry = name if head[1] else entry
+        elif name:
+            found[name].append(line)
+    return found, entry
+
+
+def _count(name: str, runs: int, computations: dict[str, list[str]], times: Counter) -> None:
+    """Adds the runs of a computation to it, and to all that it calls."""
+    times[name] += runs
+    for line in computations[name]:
+        trips = _TRIPS.search(line)
+        inside = runs * (int(trips[1]) if trips else 1)
+        for one, branches in _CALLED.findall(line):
+            for callee in (one or branches).split(","):
+                _count(callee.strip().lstrip("%"), inside, computations, times)
+
+
+def _collective(line: str) -> tuple[str, int] | None:
+    """The kind and the bytes of an instruction, if it is a collective."""
+    instruction = _INSTRUCTION.match(line)
+    if not instruction:
+        return None
+    kind = instruction[2].removesuffix("-start")
+    if kind not in _COLLECTIVES:
+        return None
+    return kind, sum(_bytes(*array) for array in _ARRAY.findall(instruction[1]))
+
+
+def _bytes(dtype: str, dims: str) -> int:
+    bits = 8 if dtype == "pred" else int(re.search(r"\d+", dtype)[0])
+    size = 1
+    for dim in filter(None, dims.split(",")):
+        size *= int(dim)
+    return size * bits // 8

@@ -1,0 +1,126 @@
+"""Whether replicas of the same arrays are still the same, bit by bit."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+# Odd, so that multiplying by it is one to one modulo 2^32.
+_MIX = (0x7FEB352D, 0x846CA68B)
+
+
+def check_replicas(tree: Any) -> None:
+    """Raises an error if copies of an array on different devices, of any process, are different.
+
+    Every device hashes what it holds of each leaf, w_0, w_1, … in words of 32 bits or fewer,
+
+        h = Σ_i w_i (2 m(i) + 1)  mod 2^32,    m: a fixed scrambling of the position,
+
+    and the hashes of all devices that should hold the same are compared. Since the factors are
+    odd, a change within one word, such as a single bit, always changes h. Changes of several words
+    escape with a probability of about 2^-32.
+
+    One reading of the arrays, no copy of them; 4 bytes for each leaf and device are gathered. Where
+    nothing is replicated nothing is computed. Of several processes all have to call this, and all
+    get the error. The host waits for the arrays.
+
+    Args:
+      tree: of arrays, such as params. Those that are sharded over a mesh are checked, typed PRNG
+        keys among them; others have one copy, and are left out.
+
+    Raises:
+      RuntimeError: naming the leaves that differ, and the devices where they do.
+
+    Examples:
+      >>> import jax
+      >>> from zojax.training import check_replicas
+      >>> check_replicas({"w": jax.numpy.ones(3)})
+    """
+    leaves = {
+        jax.tree_util.keystr(path): leaf
+        for path, leaf in jax.tree.flatten_with_path(tree)[0]
+        if isinstance(leaf.sharding, NamedSharding) and _is_replicated(leaf)
+    }
+    by_mesh: dict[Mesh, dict[str, jax.Array]] = {}
+    for name, leaf in leaves.items():
+        by_mesh.setdefault(leaf.sharding.mesh, {})[name] = leaf
+    for mesh, on_mesh in by_mesh.items():
+        _compare(mesh, on_mesh)
+
+
+def _is_replicated(leaf: jax.Array) -> bool:
+    return leaf.sharding.num_devices > len(_holders(leaf))
+
+
+def _holders(leaf: jax.Array) -> dict[Any, list[jax.Device]]:
+    """The devices that hold the same part of an array, by part."""
+    holders: dict[Any, list[jax.Device]] = {}
+    for device, part in leaf.sharding.devices_indices_map(leaf.shape).items():
+        holders.setdefault(tuple(map(str, part)), []).append(device)
+    return holders
+
+
+def _compare(mesh: Mesh, leaves: dict[str, jax.Array]) -> None:
+    specs = tuple(leaf.sharding.spec for leaf in leaves.values())
+    hashes = np.asarray(_hashes(mesh, specs)(tuple(leaves.values())))
+    row = {device: hashes[place] for place, device in np.ndenumerate(mesh.devices)}
+    different = []
+    for column, (name, leaf) in enumerate(leaves.items()):
+        for devices in _holders(leaf).values():
+            found = [int(row[device][column]) for device in devices]
+            if odd := [d for d, h in zip(devices, found, strict=True) if h != _most(found)]:
+                different.append(f"{name} on {', '.join(map(_name, odd))}")
+    if different:
+        raise RuntimeError(
+            "replicas of the same arrays are different, so the devices no longer train the same "
+            f"model: {'; '.join(different)}. Start again from the last checkpoint; if it comes "
+            "back, suspect the hardware of these devices, or data that differ between processes"
+        )
+
+
+@functools.lru_cache(maxsize=16)
+def _hashes(mesh: Mesh, specs: tuple[PartitionSpec, ...]) -> Callable[..., jax.Array]:
+    """A program from arrays to hashes, mesh shape + (arrays,), on every device."""
+    axes = mesh.axis_names
+
+    def of_device(arrays: Sequence[jax.Array]) -> jax.Array:
+        found = jnp.stack([_hash(array) for array in arrays])
+        return found.reshape((1,) * len(axes) + found.shape)
+
+    sharded = jax.shard_map(
+        of_device, mesh=mesh, in_specs=(specs,), out_specs=PartitionSpec(*axes), check_vma=False
+    )
+    return jax.jit(sharded, out_shardings=NamedSharding(mesh, PartitionSpec()))
+
+
+def _hash(array: jax.Array) -> jax.Array:
+    words = _words(array)
+    place = jax.lax.iota(jnp.uint32, words.size).reshape(words.shape)
+    for shift, factor in zip((16, 15), _MIX, strict=True):
+        place = (place ^ (place >> shift)) * jnp.uint32(factor)
+    return jnp.sum(words * (2 * place + 1), dtype=jnp.uint32)
+
+
+def _words(array: jax.Array) -> jax.Array:
+    """The bits of an array, as unsigned integers of 32 bits."""
+    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        array = jax.random.key_data(array)
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        array = jnp.stack([array.real, array.imag])
+    if array.dtype == jnp.bool_:
+        return array.astype(jnp.uint32)
+    bits = min(8 * array.dtype.itemsize, 32)
+    return jax.lax.bitcast_convert_type(array, f"uint{bits}").astype(jnp.uint32)
+
+
+def _most(found: list[int]) -> int:
+    """The commonest; of equally common ones, the first."""
+    return max(found, key=found.count)
+
+
+def _name(device: jax.Device) -> str:
+    return f"device {device.id} of process {device.process_index}"
