@@ -10,6 +10,7 @@ from rich.console import Console
 
 from experiments._job import run_key
 from experiments._methods import METHODS
+from experiments._processes import agree, is_first
 from zojax import training
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ def choose_chunk_size(
 ) -> int:
     """Returns the chunk size of a run; one that was chosen is printed, and kept in the folder.
 
-    A resumed run gets the one that it began with: others would round differently.
+    A resumed run gets the one that it began with: others would round differently. Of several
+    processes the first one chooses.
 
     Raises:
       ValueError: if the memory is too little for one direction at a time.
@@ -34,20 +36,23 @@ def choose_chunk_size(
     if settings.num_queries == 1:
         return 1
     path = settings.out / _FILE
-    if path.exists():
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        _print(console, f"{kept['choice']} (chosen when the run began)")
-        return kept["chunk_size"]
+    kept = json.loads(path.read_text(encoding="utf-8")) if is_first() and path.exists() else {}
+    if chunk_size := agree(kept.get("chunk_size", 0)):
+        _print(console, f"{kept.get('choice')} (chosen when the run began)")
+        return chunk_size
     choice = _choose(settings, job, loss)
+    chunk_size = agree(choice.chunk_size)
     _print(console, str(choice))
-    kept = choice._asdict() | {"choice": str(choice)}
-    path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
-    return choice.chunk_size
+    if is_first():
+        kept = choice._asdict() | {"choice": str(choice)}
+        path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    return chunk_size
 
 
 def _choose(settings: "Settings", job: "Job", loss: Callable[..., jax.Array]) -> Any:
     data = job.objective.data
-    batch = data.batch(np.argsort(data.lengths())[-settings.batch_size :])  # the longest of the run
+    longest = np.argsort(data.lengths())[-settings.batch_size :]  # of the run
+    batch = job.layout.share(data.batch(longest))
 
     def program_for(chunk_size: int) -> jax.stages.Lowered:
         tx = METHODS[settings.method].make(settings, run_key(settings), chunk_size)

@@ -54,10 +54,24 @@ def measure_costs(
     state: Any,
     frozen: Any,
     batch: dict[str, np.ndarray],
+    put: Callable[[dict[str, np.ndarray]], dict[str, jax.Array]],
 ) -> Costs:
-    """Measures a step of `training.make_step`; `params` and `state` are used up by it."""
+    """Measures a step of `training.make_step`; `params` and `state` are used up by it.
+
+    Bytes are those of one device. Of several processes all have to measure.
+
+    Args:
+      step: `(params, state, frozen=, batch=) -> (params, state, measured)`.
+      loss: `(params, frozen, batch) -> ()`.
+      params: of the step.
+      state: of the step.
+      frozen: of the step.
+      batch: this process's rows.
+      put: brings a batch to the devices.
+    """
     forward = jax.jit(loss)
-    doubled = {name: np.concatenate([array, array]) for name, array in batch.items()}
+    doubled = put({name: np.concatenate([array, array]) for name, array in batch.items()})
+    batch = put(batch)
     data = {"frozen": frozen, "batch": batch}
     step_bytes = training.peak_bytes(step.lower(params, state, **data).compile())
     forward_bytes = training.peak_bytes(forward.lower(params, frozen, doubled).compile())

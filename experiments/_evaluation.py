@@ -14,6 +14,8 @@ from zojax import models
 if TYPE_CHECKING:  # importing transformers takes seconds
     from transformers import PreTrainedTokenizerBase
 
+    from experiments._layout import Layout
+
 _Batch = Mapping[str, jax.Array]
 
 
@@ -23,6 +25,7 @@ def make_evaluate(
     merge: Callable[[Any], nnx.Module],
     *,
     batch_size: int,
+    layout: "Layout | None" = None,
 ) -> Callable[[Any, tasks.Split], tasks.Evaluation]:
     """Returns `(weights, split) -> Evaluation`, whose programs are compiled once.
 
@@ -31,14 +34,25 @@ def make_evaluate(
       processor: what made the arrays: for text a tokenizer.
       merge: from the weights to the model.
       batch_size: examples a call.
+      layout: of the weights; every device then takes a part of each batch, and every process gets
+        the result. None: all is on one device.
     """
-    scores = jax.jit(lambda weights, batch: task.scores(merge(weights), batch))
+    scores = _program(lambda weights, batch: task.scores(merge(weights), batch), layout)
     extra = {}
     if isinstance(task.kind, tasks.Generation):
         write = make_writer(task.kind, processor)
-        generate = jax.jit(lambda weights, batch: write(merge(weights), batch))
+        generate = _program(lambda weights, batch: write(merge(weights), batch), layout)
         extra = {"generate": generate, "tokenizer": processor}
     return functools.partial(_evaluate, scores, task, batch_size=batch_size, **extra)
+
+
+def _program(
+    function: Callable[[Any, _Batch], jax.Array], layout: "Layout | None"
+) -> Callable[[Any, Mapping[str, np.ndarray]], jax.Array]:
+    if layout is None:
+        return jax.jit(function)
+    program = jax.jit(function, out_shardings=layout.replicated)
+    return lambda weights, batch: program(weights, layout.share(batch))
 
 
 def make_writer(

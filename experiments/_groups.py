@@ -25,8 +25,18 @@ class Group(NamedTuple):
     tokens: int
 
 
+def _put(batch: _Batch, axis: int) -> dict[str, jax.Array]:
+    del axis  # one device has all rows
+    return jax.device_put(batch)
+
+
 def groups(
-    batches: Iterable[_Batch], size: int, *, start: int, stops: Callable[[int], bool]
+    batches: Iterable[_Batch],
+    size: int,
+    *,
+    start: int,
+    stops: Callable[[int], bool],
+    put: Callable[[_Batch, int], dict[str, jax.Array]] = _put,
 ) -> Iterator[Group]:
     """Yields groups of exactly `size` batches of equal shapes, and single ones where none fits.
 
@@ -38,32 +48,36 @@ def groups(
       size: of a group, at least 1.
       start: how many steps are done.
       stops: whether somebody looks at the params after a step; a group ends there.
+      put: brings arrays to the devices, given along which axis their examples lie; must not wait
+        for the copy, nor for the steps before it.
     """
     waiting: list[_Batch] = []
     step = start
     for step, batch in enumerate(batches, start=start + 1):
         if waiting and _shapes(batch) != _shapes(waiting[0]):
-            yield from _singles(waiting, step - 1)
+            yield from _singles(waiting, step - 1, put)
             waiting = []
         waiting.append(batch)
         if len(waiting) == size:
-            yield _group(waiting, step)
+            yield _group(waiting, step, put)
             waiting = []
         elif stops(step):
-            yield from _singles(waiting, step)
+            yield from _singles(waiting, step, put)
             waiting = []
-    yield from _singles(waiting, step)
+    yield from _singles(waiting, step, put)
 
 
-def _singles(batches: list[_Batch], last: int) -> Iterator[Group]:
+def _singles(batches: list[_Batch], last: int, put: Callable) -> Iterator[Group]:
     for step, batch in enumerate(batches, start=last - len(batches) + 1):
-        yield _group([batch], step)
+        yield _group([batch], step, put)
 
 
-def _group(batches: list[_Batch], last: int) -> Group:
-    together = batches[0] if len(batches) == 1 else jax.tree.map(lambda *x: np.stack(x), *batches)
-    # This waits neither for the copy nor for the steps before it.
-    return Group(last, len(batches), jax.device_put(together), sum(map(_tokens, batches)))
+def _group(batches: list[_Batch], last: int, put: Callable) -> Group:
+    tokens = sum(map(_tokens, batches))
+    if len(batches) == 1:
+        return Group(last, 1, put(batches[0], 0), tokens)
+    stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *batches)
+    return Group(last, len(batches), put(stacked, 1), tokens)
 
 
 def _tokens(batch: _Batch) -> int:

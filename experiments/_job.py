@@ -9,7 +9,9 @@ from flax import nnx
 from experiments import tasks
 from experiments._adapters import ADAPTERS
 from experiments._inputs import checked_length, load_model, open_run
+from experiments._layout import Layout
 from experiments._objectives import Objective, make_objective
+from experiments._processes import failing_together, is_first
 
 if TYPE_CHECKING:
     from experiments._settings import Settings
@@ -29,6 +31,7 @@ class Job(NamedTuple):
       task: what the data are about.
       splits: train, validation and test.
       objective: what is minimized.
+      layout: where the weights lie, and where batches go.
     """
 
     graphdef: nnx.GraphDef
@@ -38,14 +41,23 @@ class Job(NamedTuple):
     task: tasks.Task
     splits: dict[str, tasks.Split]
     objective: Objective
+    layout: Layout
 
 
 def prepare(settings: "Settings") -> Job:
     """Reads data and model, checks that they fit, and claims the folder of the run.
 
+    Every process reads for itself; the first one claims the folder.
+
     Raises:
-      ValueError: for settings or data that cannot be used.
+      ValueError: for settings or data that cannot be used, by any of the processes.
     """
+    with failing_together():
+        return _prepare(settings)
+
+
+def _prepare(settings: "Settings") -> Job:
+    layout = Layout(settings.batch_size)
     task, examples = tasks.load_task(
         settings.task,
         template=settings.template,
@@ -67,8 +79,11 @@ def prepare(settings: "Settings") -> Job:
     splits = tasks.encode_splits(processor, examples, max_length=max_length, task=task)
     objective = make_objective(settings.objective, task, splits["train"], processor)
     model = adapter.adapt(model, settings, key)
-    open_run(settings.out, dataclasses.asdict(settings), resume=settings.resume)
-    return Job(*nnx.split(model, adapter.trained, ...), processor, task, splits, objective)
+    graphdef, *weights = nnx.split(model, adapter.trained, ...)
+    params, frozen = layout.replicate(weights)
+    if is_first():
+        open_run(settings.out, dataclasses.asdict(settings), resume=settings.resume)
+    return Job(graphdef, params, frozen, processor, task, splits, objective, layout)
 
 
 def run_key(settings: "Settings") -> jax.Array:

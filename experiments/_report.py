@@ -100,7 +100,8 @@ def describe(console: Console, settings: "Settings", job: "Job") -> None:
         "task": f"{settings.task}: {sizes}{lengths}"
         + (f" ({cut:,} sequences cut to that)" if cut else ""),
         "method": f"{settings.method}: {_numbers(settings)}, batch {settings.batch_size}",
-        "device": f"{jax.device_count()} × {jax.devices()[0].device_kind}",
+        "device": f"{jax.device_count()} × {jax.devices()[0].device_kind}"
+        + (f" of {jax.process_count()} processes" if jax.process_count() > 1 else ""),
         "out": str(settings.out),
     }
     for name, text in lines.items():

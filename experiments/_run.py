@@ -28,7 +28,7 @@ class Run:
       job: its data.
       judge: `(params, split) -> Evaluation`.
       checkpoints: in the folder of the run.
-      metrics: in the folder of the run.
+      metrics: in the folder of the run; None in a process that writes none.
       console: where the user looks.
     """
 
@@ -36,21 +36,18 @@ class Run:
     job: "Job"
     judge: Callable[[Any, tasks.Split], tasks.Evaluation]
     checkpoints: training.Checkpoints
-    metrics: training.MetricsWriter
+    metrics: training.MetricsWriter | None
     console: Console
 
     @property
     def batches(self) -> grain.MapDataset:
-        """This process's part of the batch of every step, the same one whenever it is asked for."""
-        settings, data = self.settings, self.job.objective.data
-        order = training.batches(
-            len(data.lengths()),
-            settings.batch_size,
-            settings.seed,
-            shard_index=jax.process_index(),
-            shard_count=jax.process_count(),
-        )
-        return order.map(data.batch)
+        """This process's part of the batch of every step, the same one whenever it is asked for.
+
+        It knows of which batch it is a part, because all parts are padded to the same length.
+        """
+        settings, data, layout = self.settings, self.job.objective.data, self.job.layout
+        order = training.batches(len(data.lengths()), settings.batch_size, settings.seed)
+        return order.map(lambda whole: data.batch(layout.own(whole), whole))
 
     def batches_from(self, step: int) -> Iterator[dict[str, np.ndarray]]:
         """The batches of a step and all after it, the next ones made in a thread meanwhile."""
@@ -60,7 +57,8 @@ class Run:
     def groups_from(self, step: int) -> Iterator[Group]:
         """The same batches, in groups that end wherever somebody looks."""
         batches, size = self.batches_from(step), self.settings.steps_per_call
-        return groups(batches, size, start=step, stops=self.logs_at)
+        put = self.job.layout.assemble
+        return groups(batches, size, start=step, stops=self.logs_at, put=put)
 
     def logs_at(self, step: int) -> bool:
         """Whether the numbers of the last steps are read after a step."""
@@ -83,12 +81,14 @@ class Run:
     def evaluate(self, params: Any, split: str, *, step: int, spent: int) -> tasks.Evaluation:
         """Evaluates on a split and records it under the step and the loss evaluations spent."""
         evaluation = self.judge(params, self.job.splits[split])
-        self.metrics.write(
-            step,
-            loss_evaluations=spent,
-            **{f"{split}_score": evaluation.score, f"{split}_loss": evaluation.loss},
-        )
+        found = {f"{split}_score": evaluation.score, f"{split}_loss": evaluation.loss}
+        self.record(step, loss_evaluations=spent, **found)
         return evaluation
+
+    def record(self, step: int, **numbers: float) -> None:
+        """Writes metrics, in the process that does."""
+        if self.metrics is not None:
+            self.metrics.write(step, **numbers)
 
     def begin(self, params: Any, state: Any) -> tuple[int, Any, Any]:
         """Evaluates what is there before the first step, or restores the latest checkpoint.

@@ -4,7 +4,9 @@ Without any flag it trains the shipped model on the shipped reviews. The folder 
 the fine-tuned model in the Hugging Face layout, metrics, a plot and checkpoints.
 """
 
+import contextlib
 import dataclasses
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -21,8 +23,11 @@ from experiments._costs import measure_costs
 from experiments._evaluation import make_evaluate
 from experiments._inputs import model_source, save_processor
 from experiments._job import Job, prepare, run_key
+from experiments._launcher import launch
+from experiments._layout import local
 from experiments._listing import print_methods, print_models, print_tasks
 from experiments._methods import METHODS
+from experiments._processes import Processes, ending_at_once, is_first
 from experiments._progress import ProgressView, Window
 from experiments._report import Result, describe, report, summarize
 from experiments._run import Run
@@ -30,8 +35,8 @@ from experiments._settings import Settings
 from zojax import training
 
 
-def finetune(settings: Settings) -> Result:
-    """Runs the whole job, and returns its numbers.
+def finetune(settings: Settings) -> Result | None:
+    """Runs the whole job, and returns its numbers; of several processes, the first one does.
 
     Raises:
       ValueError: for settings or data that cannot be used, before any training.
@@ -39,9 +44,15 @@ def finetune(settings: Settings) -> Result:
     return train(settings, prepare(settings))
 
 
-def train(settings: Settings, job: Job) -> Result:
+def train(settings: Settings, job: Job) -> Result | None:
     """Trains, evaluates, measures, writes; the weights of the job are used up."""
-    graphdef, params, frozen = job.graphdef, job.params, job.frozen
+    # zojax then draws on every device what none has to send, and has them agree on coefficients.
+    with jax.set_mesh(job.layout.mesh):
+        return _train(settings, job)
+
+
+def _train(settings: Settings, job: Job) -> Result | None:
+    graphdef, params, frozen, layout = job.graphdef, job.params, job.frozen, job.layout
 
     def loss(params, frozen, batch):
         return job.objective.value_fn(nnx.merge(graphdef, params, frozen), batch)
@@ -52,8 +63,9 @@ def train(settings: Settings, job: Job) -> Result:
         job.processor,
         lambda weights: nnx.merge(graphdef, *weights),
         batch_size=2 * settings.batch_size,
+        layout=layout,
     )
-    console = Console()
+    console = Console(quiet=not is_first())
     describe(console, settings, job)
     chunk_size = choose_chunk_size(settings, job, loss, console)
     tx = METHODS[settings.method].make(settings, run_key(settings), chunk_size)
@@ -62,7 +74,7 @@ def train(settings: Settings, job: Job) -> Result:
 
     with (
         training.Checkpoints(settings.out / "checkpoints") as checkpoints,
-        training.MetricsWriter(settings.out, step=checkpoints.latest_step or 0) as metrics,
+        _metrics(settings, checkpoints) as metrics,
     ):
 
         def judge(params, split):
@@ -70,19 +82,30 @@ def train(settings: Settings, job: Job) -> Result:
 
         run = Run(settings, job, judge, checkpoints, metrics, console)
         # Under jit, no two leaves of the state share a buffer, and both may be donated.
-        start, params, state = run.begin(params, jax.jit(tx.init)(params))
+        state = jax.jit(tx.init, out_shardings=layout.replicated)(params)
+        start, params, state = run.begin(params, state)
         params, state = _loop(run, update, start, params, state)
         spent = int(optax.tree.get(state, "num_evaluations"))
         num_nonfinite = int(optax.tree.get(state, "num_nonfinite"))
         best_step, params = run.best(params)
         run.evaluate(params, "test", step=settings.steps, spent=spent)
 
-    _export(settings, nnx.merge(graphdef, params, frozen), job.processor)
+    if is_first():
+        _export(settings, nnx.merge(graphdef, local(params), local(frozen)), job.processor)
     batch = run.batches[settings.steps - 1]
-    costs = measure_costs(step, loss, params, state, frozen=frozen, batch=batch)
+    costs = measure_costs(step, loss, params, state, frozen, batch, layout.assemble)
+    if not is_first():
+        return None
     result = summarize(settings.out, best_step, spent, num_nonfinite, chunk_size, costs)
     report(console, result, costs, metric=run.metric)
     return result
+
+
+def _metrics(settings: Settings, checkpoints: training.Checkpoints) -> Any:
+    """Where the numbers of the run go; None inside, in a process that writes none."""
+    if not is_first():
+        return contextlib.nullcontext()
+    return training.MetricsWriter(settings.out, step=checkpoints.latest_step or 0)
 
 
 def _by_groups(step: Callable, steps: Callable, frozen: Any) -> Callable:
@@ -111,13 +134,15 @@ def _loop(run: Run, update: Callable, start: int, params: Any, state: Any) -> tu
     with ProgressView(run.console, steps=run.settings.steps, step=start, **names) as view:
         for group in run.groups_from(start):
             params, state, measured = update(params, state, group)
-            window.add(measured, group.tokens)
+            # Other processes have about as many tokens as this one.
+            window.add(measured, group.tokens * jax.process_count())
 
             done = group.last
             if not run.logs_at(done):
                 continue  # the host does not wait for the device
             numbers = window.read(done)
-            run.metrics.write(done, **numbers)
+            training.check_replicas(params)
+            run.record(done, **numbers)
             view.log(done, numbers)
             if run.evaluates_at(done):
                 spent = numbers["loss_evaluations"]
@@ -133,6 +158,7 @@ class Command:
     """A run, or a question that is answered without one."""
 
     settings: Annotated[Settings, tyro.conf.OmitArgPrefixes]
+    processes: Annotated[Processes, tyro.conf.OmitArgPrefixes]
     list_methods: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the methods with the numbers that they start from, and stop."""
     list_tasks: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -140,13 +166,24 @@ class Command:
     list_models: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the shipped models and the families that can be read, and stop."""
 
+    def __post_init__(self):
+        self.processes.check_batch(self.settings.batch_size)
+
 
 def main() -> None:
+    with ending_at_once():
+        _main()
+
+
+def _main() -> None:
     try:
         command = tyro.cli(Command, description=__doc__)
         if _answer(command):
             return
-        settings = command.settings
+        settings, processes = command.settings, command.processes
+        if processes.start_here:
+            sys.exit(launch("experiments.finetune", sys.argv[1:], processes.num_processes))
+        processes.join()
         job = prepare(settings)
     except (ValueError, OSError) as error:
         raise SystemExit(f"error: {error}") from None

@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from zojax._mesh import first_entry
+from zojax._mesh import own_entry
 from zojax._typing import Key
 
 
@@ -59,7 +59,7 @@ def _conditionally(ready: jax.Array, make: Callable[[Any], jax.Array], operand: 
 @jax.custom_batching.custom_vmap
 def known(datum: jax.Array) -> jax.Array:
     """True, in a form that the compiler has to wait for: a bit of the first element is below 2."""
-    first = first_entry(datum)
+    first = own_entry(datum)
     unsigned = jnp.dtype(f"uint{8 * first.dtype.itemsize}")
     if jnp.issubdtype(first.dtype, jnp.floating):
         bits = jax.lax.bitcast_convert_type(first, unsigned)

@@ -1,11 +1,13 @@
 """A step on a mesh: which device evaluates what, and what travels between them."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import PartitionSpec
+from jax.experimental.custom_partitioning import custom_partitioning
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AxisName = str | tuple[str, ...]
 
@@ -86,14 +88,15 @@ def sum_over_queries(combine: Callable[[Any], Any], queries: Any, axes: Axes) ->
 
 def _by_groups(of_group: Callable[[Any], Any], queries: Any, axis: str) -> Any:
     """What `of_group` makes of the group's own queries; it is the same for all groups."""
+
     def of_own(queries: Any) -> Any:
         return of_group(_share(queries, axis))
 
     if _is_bound(axis):
         return of_own(queries)
-    # Every group is given all queries, which are a few words each: cut on the way in, they would be
-    # sent around for the update. Loops of the loss start from constants, which are the same everywhere, and go on with what is
-    # not; check_vma would ask the user to say so.
+    # Every group is given all queries, a few words each: cut on the way in, they would be sent
+    # around for the update. And loops of a loss start from constants, the same everywhere, and go
+    # on with what is not; check_vma would ask the user to say so.
     return jax.shard_map(
         of_own,
         in_specs=PartitionSpec(),
@@ -149,20 +152,32 @@ def has_explicit_axes() -> bool:
 
 def spans_devices() -> bool:
     """Whether this is the program of several devices, on which arrays may lie in parts."""
-    sizes = _sizes()
-    return any(sizes[axis] > 1 for axis in _free_axes())
+    return bool(_free_axes())
 
 
-def first_entry(array: jax.Array) -> jax.Array:
-    """The first number of an array, shape (), wherever the array lies."""
-
-    def first(array: jax.Array) -> jax.Array:
-        return jax.lax.slice(array, (0,) * array.ndim, (1,) * array.ndim).reshape(())
-
+def own_entry(array: jax.Array) -> jax.Array:
+    """A number of the array, shape (): on each device the first that lies there, sent by nobody."""
     if has_explicit_axes():
-        # There it has to be said that the program, not the types, says who sends it.
-        return jax.sharding.auto_axes(first, out_sharding=PartitionSpec())(array)
-    return first(array)
+        # There it has to be said that the program, not the types, says where things lie.
+        return jax.sharding.auto_axes(own_entry, out_sharding=PartitionSpec())(array)
+    return _of_each_device(array.ndim)(array) if spans_devices() else _first(array)
+
+
+def _first(array: jax.Array) -> jax.Array:
+    return jax.lax.slice(array, (0,) * array.ndim, (1,) * array.ndim).reshape(())
+
+
+@functools.cache
+def _of_each_device(ndim: int) -> Callable[[jax.Array], jax.Array]:
+    """`_first` of the part that each device has, which passes for one number."""
+    own = custom_partitioning(_first)
+
+    def partition(mesh: Mesh, operands: Any, result: Any) -> tuple[Any, ...]:
+        del result
+        return mesh, _first, NamedSharding(mesh, PartitionSpec()), (operands[0].sharding,)
+
+    own.def_partition(partition, sharding_rule=" ".join("abcdefghijklmnop"[:ndim]) + " ->")
+    return own
 
 
 def replicated(array: jax.Array) -> jax.Array:
@@ -195,9 +210,11 @@ def _share(queries: Any, axis: str) -> Any:
 
 
 def _free_axes() -> tuple[str, ...]:
-    """The axes of the mesh in use along which this is the program of all devices."""
+    """The axes of the mesh in use along which this is the program of several devices."""
     mesh = jax.sharding.get_abstract_mesh()
-    return tuple(axis for axis in mesh.axis_names if axis not in mesh.manual_axes)
+    return tuple(
+        axis for axis, size in mesh.shape.items() if size > 1 and axis not in mesh.manual_axes
+    )
 
 
 def _sizes() -> dict[str, int]:

@@ -3,9 +3,10 @@
     python -m experiments.benchmarks.scale             about 5 minutes on 2 cores
 
 Runs on 8 virtual CPU devices. For a small scanned decoder, MeZO and meshes of 1 to 8 devices, this
-reads the bytes of all collectives from the compiled step, takes off those of a plain forward of the
-doubled batch under the same sharding, and trains for three steps beside one device. Then it
-extrapolates: the same traffic, at the sizes of two models and the speeds that `Machine` names.
+reads the bytes of all collectives from the compiled step, takes off those of plain forwards of the
+doubled batch under the same sharding, one for each query of a group, and trains for three steps
+beside one device. Then it extrapolates: the same traffic, at the sizes of two models and the speeds
+that `Machine` names.
 """
 
 import dataclasses
@@ -33,7 +34,7 @@ DEVICES = 8
 STEPS = 3
 TRAFFIC = (
     "mesh",
-    "forward bytes",
+    "forwards bytes",
     "step bytes",
     "besides",
     "apart",
@@ -113,18 +114,18 @@ def main(settings: Settings) -> list[dict[str, Any]]:
     form = scanned(settings.size)
     alone: Any = None
     for name, layout in LAYOUTS.items():
-        forward, step, params = _run(form, layout, settings)
+        forwards, step, params = _run(form, layout, settings)
         alone = params if alone is None else alone
         moved = _distance(alone, form.params)
         apart = _distance(alone, params) / moved
-        report.row(name, forward, step, step - forward, f"{apart:.1e}")
+        report.row(name, forwards, step, step - forwards, f"{apart:.1e}")
     rows = report.finish()
     print()
     return rows + _extrapolated(settings)
 
 
 def _run(form: Form, layout: Layout, settings: Settings) -> tuple[int, int, Any]:
-    """The bytes of a forward and of a step, and the params after a few steps."""
+    """The bytes of a group's forwards and of a step, and the params after a few steps."""
     sizes = tuple(layout.axes.values())
     devices = jax.devices()[: math.prod(sizes)]
     auto = len(sizes) * (AxisType.Auto,)
@@ -151,8 +152,9 @@ def _run(form: Form, layout: Layout, settings: Settings) -> tuple[int, int, Any]
         program = step.lower(params, state, batch).compile()
         for _ in range(STEPS):
             params, state = program(params, state, batch)
-        forward = _forward_bytes(form, params, batch, axes)
-    return forward, total_bytes(program), params
+        pairs = settings.queries // _mesh.query_groups(axes)
+        forwards = pairs * _forward_bytes(form, params, batch, axes)
+    return forwards, total_bytes(program), params
 
 
 def _forward_bytes(form: Form, params: Any, batch: jax.Array, axes: zojax.Axes) -> int:

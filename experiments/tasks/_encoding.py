@@ -6,13 +6,12 @@ that option tokens always stand at the end, and cut on the left when they are to
 """
 
 import dataclasses
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from experiments.tasks._example import Example
-from experiments.tasks._padding import pad, padded_length
+from experiments.tasks._padding import Indices, pad, padded_length
 from experiments.tasks._prompts import Prompts
 from experiments.tasks._tokens import check_left_to_right, cut_left, token_ids
 
@@ -58,8 +57,8 @@ class Encoded:
         """The length of the longest sequence of each example, shape (examples,)."""
         return np.array([max(map(len, candidates)) for candidates in self.sequences])
 
-    def batch(self, indices: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the examples given as padded arrays.
+    def batch(self, indices: Indices, whole: Indices | None = None) -> dict[str, np.ndarray]:
+        """Returns the examples given as padded arrays, as long as those of the whole batch.
 
         With B examples, C options (1 if `gold_only`), L the padded length and M
         `max_option_length`:
@@ -68,8 +67,28 @@ class Encoded:
         - `option_mask` (B, C, M) bool: which of the last M tokens are option tokens. An option
           that an example does not have has none; its tokens repeat those of the first option;
         - `labels` (B,) int32, zeros if `gold_only`.
+
+        Args:
+          indices: of the examples.
+          whole: of the batch of which these are a part; None: they are all of it.
         """
         indices = np.asarray(indices)
+        labels = self.labels[indices]
+        sequences, option_lengths = self._chosen(indices)
+        of_whole = sequences if whole is None else self._chosen(np.asarray(whole))[0]
+        longest = max(map(len, of_whole))
+        length = padded_length(max(longest, self.max_option_length + 1), self.max_length)
+        input_ids, attention_mask = pad(sequences, length, left=True)
+        from_end = np.arange(self.max_option_length, 0, -1)
+        return {
+            "input_ids": input_ids.reshape(*option_lengths.shape, length),
+            "attention_mask": attention_mask.reshape(*option_lengths.shape, length),
+            "option_mask": from_end <= option_lengths[..., None],
+            "labels": np.zeros_like(labels) if self.gold_only else labels,
+        }
+
+    def _chosen(self, indices: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+        """The sequences that examples bring to a batch, and their option lengths (B, C)."""
         labels = self.labels[indices]
         options = labels[:, None] if self.gold_only else np.arange(self.option_lengths.shape[1])
         options = np.broadcast_to(options, (len(indices), self.num_sequences))
@@ -79,16 +98,7 @@ class Encoded:
             for row, example in enumerate(indices)
             for column, option in enumerate(options[row])
         ]
-        longest = max(map(len, sequences))
-        length = padded_length(max(longest, self.max_option_length + 1), self.max_length)
-        input_ids, attention_mask = pad(sequences, length, left=True)
-        from_end = np.arange(self.max_option_length, 0, -1)
-        return {
-            "input_ids": input_ids.reshape(*options.shape, length),
-            "attention_mask": attention_mask.reshape(*options.shape, length),
-            "option_mask": from_end <= option_lengths[..., None],
-            "labels": np.zeros_like(labels) if self.gold_only else labels,
-        }
+        return sequences, option_lengths
 
     def pieces(self) -> "Encoded":
         """Every candidate as an example of its own: what is scored has no empty places then."""

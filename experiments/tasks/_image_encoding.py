@@ -7,13 +7,14 @@ A picture is resized and normalized when a batch needs it, so a split takes the 
 
 import dataclasses
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from experiments.tasks._example import ImageExample
+from experiments.tasks._padding import Indices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +82,14 @@ class ImageSplit:
         """Zeros, shape (examples,): all pictures have one size in a batch."""
         return np.zeros(len(self.labels), np.int32)
 
-    def batch(self, indices: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
-        """Returns `pixel_values` (B, channels, size, size) float32 and `labels` (B,) int32."""
+    def batch(self, indices: Indices, whole: Indices | None = None) -> dict[str, np.ndarray]:
+        """Returns `pixel_values` (B, channels, size, size) float32 and `labels` (B,) int32.
+
+        Args:
+          indices: of the examples.
+          whole: means nothing to pictures.
+        """
+        del whole
         resized = np.stack([_resize(self.pixels[index], self.form) for index in indices])
         mean, std = np.float32(self.form.mean), np.float32(self.form.std)
         normalized = (resized.astype(np.float32) / 255 - mean) / std

@@ -1,13 +1,12 @@
 """From words to padded arrays, for masked language models; padding stands on the right."""
 
 import dataclasses
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from experiments.tasks._example import MaskedExample
-from experiments.tasks._padding import pad, padded_length
+from experiments.tasks._padding import Indices, pad, padded_length
 from experiments.tasks._tokens import token_ids
 
 if TYPE_CHECKING:  # importing transformers takes seconds
@@ -39,17 +38,22 @@ class MaskedSplit:
         """The length of each sequence, shape (examples,)."""
         return np.array([len(ids) for ids in self.sequences])
 
-    def batch(self, indices: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the examples given as padded arrays.
+    def batch(self, indices: Indices, whole: Indices | None = None) -> dict[str, np.ndarray]:
+        """Returns the examples given as padded arrays, as long as those of the whole batch.
 
         With B examples, C words and L the padded length:
 
         - `input_ids` (B, L) int32 and `attention_mask` (B, L) bool, padded on the right;
         - `mask_positions` (B,) int32, `word_ids` (B, C) int32 and `labels` (B,) int32.
+
+        Args:
+          indices: of the examples.
+          whole: of the batch of which these are a part; None: they are all of it.
         """
         indices = np.asarray(indices)
         chosen = [self.sequences[index] for index in indices]
-        length = padded_length(max(map(len, chosen)), self.max_length)
+        longest = max(len(self.sequences[index]) for index in (indices if whole is None else whole))
+        length = padded_length(longest, self.max_length)
         input_ids, attention_mask = pad(chosen, length, left=False)
         return {
             "input_ids": input_ids,

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+# Of the examples of a batch.
+Indices = Sequence[int] | np.ndarray
+
 
 def padded_length(length: int, max_length: int) -> int:
     """The least of 8, 16, 24, 32, 48, 64, 96, 128, ... that is not below `length`.

@@ -1,13 +1,12 @@
 """Prompts in tokens, for generating answers."""
 
 import dataclasses
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from experiments.tasks._example import Example
-from experiments.tasks._padding import pad, padded_length
+from experiments.tasks._padding import Indices, pad, padded_length
 from experiments.tasks._tokens import cut_left, token_ids
 
 if TYPE_CHECKING:  # importing transformers takes seconds
@@ -34,17 +33,22 @@ class Prompts:
         """The length of each prompt, shape (examples,)."""
         return np.array([len(ids) for ids in self.sequences])
 
-    def batch(self, indices: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the prompts given as padded arrays.
+    def batch(self, indices: Indices, whole: Indices | None = None) -> dict[str, np.ndarray]:
+        """Returns the prompts given as padded arrays, as long as those of the whole batch.
 
         With B prompts, L the padded length, A the most answers that any prompt of the split has,
         and T the most tokens that any answer has:
 
         - `input_ids` (B, L) int32 and `attention_mask` (B, L) bool, padded on the left;
         - `answer_ids` (B, A, T) int32, -1 where there is no token.
+
+        Args:
+          indices: of the prompts.
+          whole: of the batch of which these are a part; None: they are all of it.
         """
         chosen = [self.sequences[index] for index in indices]
-        length = padded_length(max(map(len, chosen)), self.max_length)
+        longest = max(len(self.sequences[index]) for index in (indices if whole is None else whole))
+        length = padded_length(longest, self.max_length)
         input_ids, attention_mask = pad(chosen, length, left=True)
         num_answers = max(map(len, self.answer_ids))
         longest = max(len(ids) for rows in self.answer_ids for ids in rows)

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import quax
 from jax.typing import ArrayLike
 
-from zojax._hold import keep
-from zojax._mesh import first_entry, has_explicit_axes, spans_devices
+from zojax._hold import keep, known
+from zojax._mesh import has_explicit_axes, spans_devices
 from zojax.directions import Block, Factors
 from zojax.directions._factors import FUSED_RANK, LETTERS, sum_over_rank
 from zojax.evaluation._perturbed import Perturbed, teeth
@@ -220,8 +220,7 @@ def _combs(size: int, blocks: int) -> int | None:
 
 def _zero(dtype, x: jax.Array) -> jax.Array:
     """0, known only when x is: a loop's result is not allocated before its turn."""
-    first = first_entry(x)
-    return jnp.where(first == first, 0, 0 * first).astype(dtype)
+    return jnp.where(known(x), 0, 1).astype(dtype)
 
 
 def _empty(shape, dtype, x: jax.Array) -> jax.Array:

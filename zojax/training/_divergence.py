@@ -40,46 +40,56 @@ def check_replicas(tree: Any) -> None:
       >>> from zojax.training import check_replicas
       >>> check_replicas({"w": jax.numpy.ones(3)})
     """
-    leaves = {
-        jax.tree_util.keystr(path): leaf
-        for path, leaf in jax.tree.flatten_with_path(tree)[0]
-        if isinstance(leaf.sharding, NamedSharding) and _is_replicated(leaf)
-    }
     by_mesh: dict[Mesh, dict[str, jax.Array]] = {}
-    for name, leaf in leaves.items():
-        by_mesh.setdefault(leaf.sharding.mesh, {})[name] = leaf
-    for mesh, on_mesh in by_mesh.items():
-        _compare(mesh, on_mesh)
+    for path, leaf in jax.tree.flatten_with_path(tree)[0]:
+        if isinstance(leaf.sharding, NamedSharding) and _is_replicated(leaf):
+            of_mesh = by_mesh.setdefault(leaf.sharding.mesh, {})
+            of_mesh[jax.tree_util.keystr(path)] = leaf
+    for mesh, leaves in by_mesh.items():
+        _compare(mesh, leaves)
 
 
 def _is_replicated(leaf: jax.Array) -> bool:
-    return leaf.sharding.num_devices > len(_holders(leaf))
+    twins = _twins(leaf.sharding, leaf.shape)
+    return bool((twins != np.arange(twins.size)).any())
 
 
-def _holders(leaf: jax.Array) -> dict[Any, list[jax.Device]]:
-    """The devices that hold the same part of an array, by part."""
-    holders: dict[Any, list[jax.Device]] = {}
-    for device, part in leaf.sharding.devices_indices_map(leaf.shape).items():
-        holders.setdefault(tuple(map(str, part)), []).append(device)
-    return holders
+@functools.lru_cache(maxsize=1024)
+def _twins(sharding: NamedSharding, shape: tuple[int, ...]) -> np.ndarray:
+    """For each device of the mesh, the place of the first one that holds the same part."""
+    parts = sharding.devices_indices_map(shape)
+    first: dict[str, int] = {}
+    devices = enumerate(sharding.mesh.devices.flat)
+    return np.array([first.setdefault(str(parts[device]), place) for place, device in devices])
 
 
 def _compare(mesh: Mesh, leaves: dict[str, jax.Array]) -> None:
     specs = tuple(leaf.sharding.spec for leaf in leaves.values())
     hashes = np.asarray(_hashes(mesh, specs)(tuple(leaves.values())))
-    row = {device: hashes[place] for place, device in np.ndenumerate(mesh.devices)}
+    hashes = hashes.reshape(mesh.size, len(leaves))
     different = []
-    for column, (name, leaf) in enumerate(leaves.items()):
-        for devices in _holders(leaf).values():
-            found = [int(row[device][column]) for device in devices]
-            if odd := [d for d, h in zip(devices, found, strict=True) if h != _most(found)]:
-                different.append(f"{name} on {', '.join(map(_name, odd))}")
+    for (name, leaf), found in zip(leaves.items(), hashes.T, strict=True):
+        twins = _twins(leaf.sharding, leaf.shape)
+        if (found != found[twins]).any():
+            names = (_name(mesh.devices.flat[place]) for place in _odd_places(found, twins))
+            different.append(f"{name} on {', '.join(names)}")
     if different:
         raise RuntimeError(
             "replicas of the same arrays are different, so the devices no longer train the same "
             f"model: {'; '.join(different)}. Start again from the last checkpoint; if it comes "
             "back, suspect the hardware of these devices, or data that differ between processes"
         )
+
+
+def _odd_places(found: np.ndarray, twins: np.ndarray) -> list[int]:
+    """The devices that differ from most of those with the same part, or else from the first."""
+    places = []
+    for first in np.unique(twins):
+        same = np.flatnonzero(twins == first)
+        values = found[same].tolist()
+        usual = max(values, key=values.count)  # the first one of those that are as common
+        places += [int(p) for p, value in zip(same, values, strict=True) if value != usual]
+    return places
 
 
 @functools.lru_cache(maxsize=16)
@@ -115,11 +125,6 @@ def _words(array: jax.Array) -> jax.Array:
         return array.astype(jnp.uint32)
     bits = min(8 * array.dtype.itemsize, 32)
     return jax.lax.bitcast_convert_type(array, f"uint{bits}").astype(jnp.uint32)
-
-
-def _most(found: list[int]) -> int:
-    """The commonest; of equally common ones, the first."""
-    return max(found, key=found.count)
 
 
 def _name(device: jax.Device) -> str:

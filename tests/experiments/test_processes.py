@@ -1,0 +1,118 @@
+"""Several processes make one run: really several, on the loopback address."""
+
+import json
+import os
+import shutil
+import sys
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+from started import SECONDS, free_address, output_of, started
+
+from experiments._inputs import model_source
+from zojax import models
+from zojax.training import Checkpoints, read_metrics
+
+# The shipped default, briefly: texts of one padded length, so that there is little to compile.
+FEW = {"steps": 20, "eval-every": 5, "max-length": 24, "num-dev": 32, "num-test": 32}
+SHORT = [word for name, n in FEW.items() for word in (f"--{name}", str(n))]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once(tmp_path_factory):
+    """Programs that all processes share; and none has more devices than it asks for."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder))
+        patch.setenv("JAX_PLATFORMS", "cpu")
+        patch.setenv("PYTHONPATH", os.getcwd())
+        patch.delenv("XLA_FLAGS", raising=False)
+        yield
+
+
+def command(out, *flags):
+    return [sys.executable, "-m", "experiments.finetune", *SHORT, "--out", str(out), *flags]
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """Two processes, undisturbed: the folder, and what is said."""
+    out = tmp_path_factory.mktemp("two") / "run"
+    return out, output_of(command(out, "--num-processes", "2"))
+
+
+def before():
+    return nnx.state(models.from_pretrained(model_source("opt-reviews")), nnx.Param)
+
+
+def after(out, step=20):
+    """Read from the checkpoint by one process with one device, whoever wrote it."""
+    with Checkpoints(out / "checkpoints") as checkpoints:
+        return checkpoints.restore(step, params=before())[0]
+
+
+def assert_close(ours, theirs):
+    """Within a thousandth of the way from the start, leaf by leaf: sums in another order."""
+
+    def check(start, ours, theirs):
+        way = np.abs(np.asarray(theirs) - start).max()
+        assert way > 0
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-3 * way)
+
+    jax.tree.map(check, before(), ours, theirs)
+
+
+def test_two_processes_train_what_one_trains(two, tmp_path):
+    out, output = two
+    alone = tmp_path / "run"
+    assert "device 1 × cpu\n" in output_of(command(alone)).replace("  ", " ")
+    assert_close(after(out), after(alone))
+    ours, theirs = read_metrics(out), read_metrics(alone)
+    assert [record["step"] for record in ours] == [record["step"] for record in theirs]
+    for name in ("train_loss", "validation_loss", "test_loss"):
+        losses = ([r[name] for r in records if name in r] for records in (ours, theirs))
+        np.testing.assert_allclose(*losses, rtol=1e-4)
+
+    # The first process alone speaks and writes.
+    assert "device 2 × cpu of 2 processes\n" in output
+    assert output.count("test accuracy before:") == output.count("step 20/20: loss") == 1
+    assert len(list((out / "tensorboard").iterdir())) == 1
+    found, expected = (json.loads((run / "result.json").read_text()) for run in (out, alone))
+    assert found["score_after"] == expected["score_after"]
+    best = nnx.state(models.from_pretrained(out / "model"), nnx.Param)
+    jax.tree.map(np.testing.assert_array_equal, best, after(out, found["best_step"]))
+
+
+def lose_a_process(out):
+    """Trains with two processes, kills one behind step 10, and returns how the other ends."""
+    both = command(out, "--num-processes", "2", "--coordinator-address", free_address())
+    of_each = [[*both, "--process-id", str(index)] for index in range(2)]
+    with started(of_each[0]) as first, started(of_each[1]) as second:
+        for line in first.stdout:
+            if line.startswith("step 10/"):
+                second.kill()
+                break
+        _, errors = first.communicate(timeout=SECONDS)
+    return first.returncode, errors
+
+
+def test_a_run_that_lost_a_process_continues_on_two_four_and_one(two, tmp_path):
+    code, errors = lose_a_process(tmp_path / "killed")
+    assert code == 75
+    assert "most likely because another one has ended" in errors
+    assert "--resume continues from the latest checkpoint" in errors
+
+    undisturbed = after(two[0])
+    for number, compare in (
+        (2, lambda *params: jax.tree.map(np.testing.assert_array_equal, *params)),
+        (4, assert_close),
+        (1, assert_close),
+    ):
+        out = tmp_path / str(number)
+        shutil.copytree(tmp_path / "killed", out)
+        output = output_of(command(out, "--num-processes", str(number), "--resume"))
+        assert "resumed at step 5\n" in output or "resumed at step 10\n" in output
+        assert f"device {number} × cpu" in output.replace("  ", " ")
+        compare(after(out), undisturbed)
