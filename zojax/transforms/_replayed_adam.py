@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from zojax import _checks
+from zojax._hold import known
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key, Params
 from zojax.directions import Recipe, Sampler, combine, wide
@@ -122,8 +123,7 @@ class _Adam(NamedTuple):
         Else the compiler would make room for the moments of all leaves at once.
         """
         dtype = wide(leaf.dtype)
-        known = before.ravel()[:1].astype(dtype)
-        zeros = jnp.broadcast_to(jnp.where(known == known, 0, 0 * known).sum(), leaf.shape)
+        zeros = jnp.broadcast_to(jnp.where(known(before), 0, 1).astype(dtype), leaf.shape)
 
         def add(age: jax.Array, moments: tuple[jax.Array, jax.Array]):
             then = jax.tree.map(lambda array: array[age], recipe)
