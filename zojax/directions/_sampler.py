@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from zojax import _keys
 from zojax._typing import Key, Params
+from zojax.directions._alike import sum_of_alike
 from zojax.directions._bent import Bent
 from zojax.directions._bent_sums import sum_bent
 from zojax.directions._block import Block
@@ -127,7 +128,9 @@ def combine(coefficients: jax.Array, directions: Directions, params: Params) -> 
       params: gives the structure, shapes and dtypes.
     """
     leaves, treedef = jax.tree.flatten(params)
-    together = sum_of_small(coefficients, directions, [leaf.shape for leaf in leaves])
+    shapes = [leaf.shape for leaf in leaves]
+    together = sum_of_small(coefficients, directions, shapes)
+    together |= sum_of_alike(coefficients, directions, shapes, without=together)
     sums: list[jax.Array] = []
     for place, (recipe, leaf) in enumerate(zip(directions, leaves, strict=True)):
         if place in together:

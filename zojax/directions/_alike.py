@@ -1,0 +1,87 @@
+"""Leaves of one shape are drawn side by side for the update.
+
+A draw for each leaf is what a program of many layers takes longest to compile.
+"""
+
+import math
+from collections.abc import Container, Sequence
+
+import jax
+import jax.numpy as jnp
+
+from zojax._hold import hold
+from zojax.directions._rows import Rows
+
+# Of all entries, this share is drawn at a time: less than a step needs for its evaluations.
+_SHARE = 1 / 32
+# What is drawn beforehand is written and read back: not worth it for leaves of which few fit.
+_LEAST = 3
+
+
+def sum_of_alike(
+    coefficients: jax.Array,
+    directions: tuple,
+    shapes: Sequence[tuple[int, ...]],
+    *,
+    without: Container[int],
+) -> dict[int, jax.Array]:
+    """The terms coefficients[0] z_0 of dense leaves that others are alike, by place.
+
+    Of one query: several are summed leaf by leaf, so that not all of them are there at once.
+
+    Args:
+      coefficients: shape (K,).
+      directions: K directions.
+      shapes: of all leaves.
+      without: places that are left out.
+    """
+    if coefficients.shape[0] > 1:
+        return {}
+    rows = {
+        place: jax.tree.map(lambda array: array[0], recipe)
+        for place, recipe in enumerate(directions)
+        if isinstance(recipe, Rows) and place not in without
+    }
+    c = coefficients[0].astype(jnp.promote_types(coefficients.dtype, jnp.float32))
+    sums: dict[int, jax.Array] = {}
+    before = coefficients
+    for group in groups_alike(rows, shapes):
+        drawn = _draw([rows[place] for place in group], shapes[group[0]], before)
+        sums |= {place: c * z for place, z in zip(group, drawn, strict=True)}
+        before = sums[group[-1]]
+    return sums
+
+
+def groups_alike(rows: dict[int, Rows], shapes: Sequence[tuple[int, ...]]) -> list[list[int]]:
+    """The places of the leaves that are drawn side by side; others are in no group.
+
+    Args:
+      rows: recipes of whole leaves, by place.
+      shapes: of all leaves.
+    """
+    budget = _SHARE * sum(map(math.prod, shapes))
+    groups: dict[tuple, list[int]] = {}
+    for place, recipe in rows.items():
+        if not recipe.packed and 0 < _LEAST * math.prod(shapes[place]) <= budget:
+            groups.setdefault((shapes[place], recipe.law), []).append(place)
+    parts = []
+    for (shape, _), places in groups.items():
+        length = int(budget // math.prod(shape))
+        parts += [places[first : first + length] for first in range(0, len(places), length)]
+    return [part for part in parts if len(part) > 1]
+
+
+def _draw(rows: Sequence[Rows], shape: tuple[int, ...], before: jax.Array) -> list[jax.Array]:
+    """Z of leaves of one shape, drawn when `before` is known."""
+    count, width, law = math.prod(shape[:-1]), shape[-1] if shape else 1, rows[0].law
+    keys = jnp.stack([recipe.key for recipe in rows])
+
+    def generate(keys: jax.Array) -> jax.Array:
+        index = jnp.arange(count, dtype=jnp.int32)
+        return jax.vmap(lambda key: law.generate(key, index, width))(keys)
+
+    numbers = hold(generate, keys, before)
+    return [
+        (recipe.scale * law.expand(part, width)).reshape(shape)
+        for recipe, part in zip(rows, numbers, strict=True)
+    ]
