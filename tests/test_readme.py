@@ -24,12 +24,13 @@ def blocks(language):
 
 COMMANDS = [block.strip() for block in blocks("sh")]
 (MODELS,) = [block for block in blocks("python") if "from_pretrained" in block]
+(DEVICES,) = [block for block in blocks("python") if "make_mesh" in block]
 (TEST_COMMAND,) = [command for command in COMMANDS if "pytest" in command]
 
 
 def test_the_python_blocks_run_in_order_and_both_ways_the_loss_falls():
     names = {}
-    model, loop, parts = [block for block in blocks("python") if block != MODELS]
+    model, loop, parts = [block for block in blocks("python") if block not in (MODELS, DEVICES)]
     assert sum(1 for line in model.splitlines() if line) == 12
     exec(model, names)
     start = jax.device_get(names["params"])
@@ -40,6 +41,17 @@ def test_the_python_blocks_run_in_order_and_both_ways_the_loss_falls():
         data = names["x"], names["y"]
         assert names["loss"](names["params"], *data) < 0.3 * names["loss"](start, *data)
         assert names["value"].shape == ()
+
+
+def test_the_block_about_devices_goes_on_from_there():
+    names = {}
+    model, loop, _ = [block for block in blocks("python") if block not in (MODELS, DEVICES)]
+    for text in (model, loop):
+        exec(text, names)
+    before = names["loss"](names["params"], names["x"], names["y"])
+    exec(DEVICES, names)
+    assert names["loss"](names["params"], names["x"], names["y"]) < 2 * before
+    assert int(names["state"][0].count) == 503
 
 
 def test_the_block_about_models_runs(tmp_path):

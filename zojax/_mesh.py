@@ -26,7 +26,8 @@ class Axes(NamedTuple):
         itself, the compiler perturbs first and gathers both points of a pair.
       query_update: who regenerates the directions of an update: "all", each group those of every
         query; "share", each group its own, and then one reduction of the size of the params;
-        "auto", the cheaper one (see `zojax.estimate_gradient`).
+        "auto", the second where all directions are dense and not packed, and at least four of them
+        are of other groups, which then takes longer than to reduce 8 bytes an entry.
     """
 
     query: str | None = None
@@ -47,10 +48,27 @@ def check(axes: Axes, num_queries: int | None = None) -> None:
                     f"{', '.join(map(repr, sizes)) or 'no axes'}; make the mesh known around the "
                     "step: with jax.set_mesh(mesh): ..."
                 )
+    _check_query_axis(axes.query)
     if num_queries and num_queries % query_groups(axes):
         raise ValueError(
             f"num_queries = {num_queries} cannot be shared out among the {query_groups(axes)} "
             f"groups of the mesh axis {axes.query!r}; choose a multiple"
+        )
+
+
+def _check_query_axis(axis: str | None) -> None:
+    if axis is None:
+        return
+    if not _is_bound(axis):
+        if has_explicit_axes():
+            raise ValueError(
+                f"axes.query = {axis!r} needs a mesh whose axes are all of the kind AxisType.Auto; "
+                "on one with explicit axes share out the queries inside jax.shard_map"
+            )
+    elif jax.typeof(jax.lax.axis_index(axis)).vma:
+        raise ValueError(
+            f"axes.query = {axis!r} inside jax.shard_map needs check_vma=False there: loops of a "
+            "loss start from constants that are the same for all, and go on with what is not"
         )
 
 

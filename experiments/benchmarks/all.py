@@ -17,6 +17,11 @@ from experiments.benchmarks._report import RESULTS
 BENCHMARKS = ("memory", "compile", "speed", "tokens", "queries", "methods", "bcd", "peers")
 LISTS, SCANNED = ("plain list", "NNX list"), "scanned OPT"
 FACTORED, DENSE = ("factored rank 1", "factored rank 4"), ("packed signs", "gaussian")
+SUBSPACES = (
+    *("zo_muon", "zo_muon, rank 16"),
+    *("mezo, bases of rank 48", "mezo, bases of rank 12"),
+    "loren",
+)
 KEEPS_NOTHING = ("mezo", "mezo_bcd", "zoar, plain descent")
 
 Row = dict[str, Any]
@@ -104,7 +109,7 @@ def _of_methods(methods: list[Row], queries: list[Row], bcd: list[Row]) -> Itera
     yield Aim("throughput of 32 factored queries", chosen["throughput"], at_least=0.9)
     row = _one(bcd, form=SCANNED, law="gaussian")
     yield Aim("MeZO / MeZO-BCD, 64 tokens", row["MeZO / MeZO-BCD"], at_least=2.77)
-    for method in ("zo_muon", "mezo, bases of rank 48", "loren"):
+    for method in SUBSPACES:
         figure = _one(methods, method=method)["step / plain"]
         yield Aim(f"step / its forwards: {method}", figure, at_most=1.15)
     for method in KEEPS_NOTHING:

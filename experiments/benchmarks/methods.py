@@ -32,21 +32,27 @@ from experiments.benchmarks._steps import (
 )
 from zojax.training import median_seconds, peak_bytes
 
-# (learning rate, key) -> transformation.
+
+def _bases(rank: int) -> Callable[..., optax.GradientTransformation]:
+    """The subspaces of SubZero: bases that are kept for 1000 steps, and a core drawn for each."""
+    sampler = zojax.factored(
+        rank, left="haar", core="gaussian", right="haar", left_period=1000, right_period=1000
+    )
+    return partial(zojax.mezo, sampler=sampler)
+
+
+# (learning rate, key) -> transformation. Ranks are the methods' own; and smaller ones, which are to
+# this model as those are to models of a width of 2048, where they were chosen.
 METHODS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "mezo": zojax.mezo,
     "mezo, packed signs": partial(zojax.mezo, sampler=zojax.rademacher()),
     "mezo, factored rank 1": partial(zojax.mezo, sampler=zojax.factored(1)),
-    # The subspaces of SubZero: bases that are kept for 1000 steps, and a core drawn for each.
-    "mezo, bases of rank 48": partial(
-        zojax.mezo,
-        sampler=zojax.factored(
-            48, left="haar", core="gaussian", right="haar", left_period=1000, right_period=1000
-        ),
-    ),
+    "mezo, bases of rank 48": _bases(48),
+    "mezo, bases of rank 12": _bases(12),
     "mezo_adam": zojax.mezo_adam,
     "mezo_bcd": zojax.mezo_bcd,
     "zo_muon": partial(zojax.zo_muon, learning_rate_1d=LEARNING_RATE),
+    "zo_muon, rank 16": partial(zojax.zo_muon, learning_rate_1d=LEARNING_RATE, rank=16),
     "loren": zojax.loren,
     "r_adazo": zojax.r_adazo,
     "zoar": zojax.zoar,

@@ -114,7 +114,7 @@ def main(settings: Settings) -> list[dict[str, Any]]:
     form = scanned(settings.size)
     alone: Any = None
     for name, layout in LAYOUTS.items():
-        forwards, step, params = _run(form, layout, settings)
+        forwards, step, params = traffic(form, layout, settings)
         alone = params if alone is None else alone
         moved = _distance(alone, form.params)
         apart = _distance(alone, params) / moved
@@ -124,7 +124,7 @@ def main(settings: Settings) -> list[dict[str, Any]]:
     return rows + _extrapolated(settings)
 
 
-def _run(form: Form, layout: Layout, settings: Settings) -> tuple[int, int, Any]:
+def traffic(form: Form, layout: Layout, settings: Settings) -> tuple[int, int, Any]:
     """The bytes of a group's forwards and of a step, and the params after a few steps."""
     sizes = tuple(layout.axes.values())
     devices = jax.devices()[: math.prod(sizes)]

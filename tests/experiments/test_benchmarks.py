@@ -67,7 +67,7 @@ def rows_that_hold():
             {"program": "PyTorch, MeZO in place", "ms": 2.5, "peak / inference": None},
         ],
     }
-    names = ("zo_muon", "mezo, bases of rank 48", "loren", "mezo_adam", *everything.KEEPS_NOTHING)
+    names = (*everything.SUBSPACES, "mezo_adam", *everything.KEEPS_NOTHING)
     rows["methods"] = [
         {"method": name, "step / plain": 1.15, "state / weights": 0.0, "peak / inference": 1.0}
         for name in names

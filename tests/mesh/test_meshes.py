@@ -56,6 +56,24 @@ def test_every_style_of_program_follows_one_device():
         assert row["moved"] > 0.01, row
 
 
+def test_a_checkpoint_of_eight_devices_continues_on_fewer(tmp_path):
+    rows = [json.loads(line) for line in run("mesh_resume.py", str(tmp_path)).splitlines()]
+    assert [row["devices"] for row in rows] == [1, 2, 4]
+    for row in rows:
+        assert row["restored"] == 0.0, row
+        assert row["apart"] < 1e-4, row
+
+
+def test_a_step_sends_numbers_besides_what_its_forwards_send():
+    *rows, last = [json.loads(line) for line in run("mesh_traffic.py").splitlines()]
+    assert len(rows) == 5
+    for row in rows:
+        assert row["step"] - row["forwards"] <= 1024, row
+    assert rows[2]["forwards"] > 1e6  # tensor parallel: activations of eight pairs
+    assert rows[3]["forwards"] > 1e6  # stored in parts: weights
+    assert last == {"agreed": 3.0}
+
+
 def test_rules_of_placement_cut_every_family():
     folders = [str(folder) for folder in sorted(STORED.iterdir()) if folder.is_dir()]
     rows = [json.loads(line) for line in run("mesh_families.py", *folders).splitlines()]
