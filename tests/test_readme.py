@@ -51,7 +51,7 @@ def test_the_block_about_devices_goes_on_from_there():
     before = names["loss"](names["params"], names["x"], names["y"])
     exec(DEVICES, names)
     assert names["loss"](names["params"], names["x"], names["y"]) < 2 * before
-    assert int(names["state"][0].count) == 503
+    assert int(names["state"][0].count) == 504
 
 
 def test_the_block_about_models_runs(tmp_path):

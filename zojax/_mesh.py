@@ -65,7 +65,7 @@ def _check_query_axis(axis: str | None) -> None:
                 f"axes.query = {axis!r} needs a mesh whose axes are all of the kind AxisType.Auto; "
                 "on one with explicit axes share out the queries inside jax.shard_map"
             )
-    elif jax.typeof(jax.lax.axis_index(axis)).vma:
+    elif _is_checked(axis):
         raise ValueError(
             f"axes.query = {axis!r} inside jax.shard_map needs check_vma=False there: loops of a "
             "loss start from constants that are the same for all, and go on with what is not"
@@ -247,6 +247,13 @@ def _is_bound(axis: str) -> bool:
     except NameError:
         return False
     return True
+
+
+def _is_checked(axis: str) -> bool:
+    """Whether types say what varies along an axis (check_vma of `jax.shard_map`)."""
+    kind = jax.typeof(jax.lax.axis_index(axis))
+    # Where it is said differs between versions of jax.
+    return bool(kind.manual_axis_type.varying if hasattr(kind, "manual_axis_type") else kind.vma)
 
 
 def _names(axes: AxisName | None) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from zojax import _keys
+from zojax._hold import keep
 from zojax._typing import Key, Params
 from zojax.directions._matrices import Kinds, Matrix
 from zojax.directions._parts import begins, draw_part
@@ -78,7 +79,11 @@ def core_space(
         places = [place for place, matrix in enumerate(matrices) if matrix is not None]
         for index, place in enumerate(places):
             left, right = (state[side][index] if side in state else None for side in _SIDES)
-            factors = matrices[place].factors(*fold(kinds, left, cores[index], right))
+            # One leaf after another, else the updates of all are made before the first is applied.
+            core = cores[index]
+            if index:
+                core = keep(lambda core: core, core, lifted[places[index - 1]])
+            factors = matrices[place].factors(*fold(kinds, left, core, right))
             lifted[place] = factors.draw(leaves[place].shape).astype(leaves[place].dtype)
         return treedef.unflatten(lifted)
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from zojax import _keys
+from zojax._hold import keep
 from zojax._typing import Key, Params
 from zojax.directions._alike import sum_of_alike
 from zojax.directions._bent import Bent
@@ -14,7 +15,7 @@ from zojax.directions._bent_sums import sum_bent
 from zojax.directions._block import Block
 from zojax.directions._dense import sum_of_small
 from zojax.directions._drawn import Drawn
-from zojax.directions._factors import Factors
+from zojax.directions._factors import FUSED_RANK, Factors
 from zojax.directions._rows import Rows
 from zojax.directions._subspace import Subspace
 from zojax.directions._sum import Sum
@@ -136,7 +137,7 @@ def combine(coefficients: jax.Array, directions: Directions, params: Params) -> 
         if place in together:
             sums.append(together[place].astype(leaf.dtype))
         elif isinstance(recipe, Factors):
-            sums.append(_sum_factors(coefficients, recipe, leaf))
+            sums.append(_sum_factors(coefficients, recipe, leaf, sums[-1] if sums else leaf))
         else:
             # What a leaf holds while it is drawn is held after the leaf before it is done.
             sums.append(sum_dense(coefficients, recipe, leaf, sums[-1] if sums else leaf))
@@ -171,8 +172,13 @@ def sum_dense(
     return total.astype(leaf.dtype)
 
 
-def _sum_factors(coefficients: jax.Array, factors: Factors, leaf: jax.Array) -> jax.Array:
+def _sum_factors(
+    coefficients: jax.Array, factors: Factors, leaf: jax.Array, before: jax.Array
+) -> jax.Array:
     """Σ_k c_k L_k R_kᵀ as one product of rank K r."""
+    if coefficients.shape[0] * factors.left.shape[-1] > FUSED_RANK:
+        # A product has a buffer for its result: one leaf after another, not all at once.
+        coefficients = keep(lambda c: c, coefficients, before)
     left = factors.left * coefficients.reshape(-1, *(1,) * (factors.left.ndim - 1))
     joined = Factors(_join(left), _join(factors.right), factors.axes, factors.scale)
     return joined.draw(leaf.shape).astype(leaf.dtype)
