@@ -101,3 +101,16 @@ def test_signs_are_independent_across_words():
     z = np.asarray(zojax.materialize(one, params), np.float64)
     correlation = z.T @ z / len(z) - np.eye(40)
     assert np.abs(correlation).max() <= 5 / np.sqrt(len(z))
+
+
+def test_the_norm_of_a_direction_on_the_sphere_needs_no_direction():
+    params = {f"w{i}": jax.ShapeDtypeStruct((1024, 2048), jnp.float32) for i in range(4)}
+    params["cube"] = jax.ShapeDtypeStruct((5, 512, 999), jnp.float32)
+    sampler = zojax.sphere()
+
+    def draw(params):
+        return sampler.draw((), jax.random.key(0), jnp.int32(0), 3, params)[0]
+
+    program = jax.jit(draw).lower(params).compile()
+    size = sum(leaf.size for leaf in params.values())
+    assert program.memory_analysis().temp_size_in_bytes < 0.8 * 4 * size

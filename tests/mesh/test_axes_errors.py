@@ -27,18 +27,14 @@ def mesh(kind=AxisType.Auto):
 
 
 def test_an_axis_without_a_mesh():
-    with pytest.raises(
-        ValueError, match=r"axes\.query names .* 'query', but .* no axes"
-    ):
+    with pytest.raises(ValueError, match=r"axes\.query names .* 'query', but .* no axes"):
         step(zojax.Axes(query="query"))
 
 
 def test_an_axis_that_the_mesh_does_not_have():
     with (
         jax.set_mesh(mesh()),
-        pytest.raises(
-            ValueError, match=r"axes\.gathered .*'model', but the mesh has 'query'"
-        ),
+        pytest.raises(ValueError, match=r"axes\.gathered .*'model', but the mesh has 'query'"),
     ):
         step(zojax.Axes(gathered="model"))
 

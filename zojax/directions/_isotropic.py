@@ -10,8 +10,13 @@ from zojax import _keys
 from zojax._keys import Role
 from zojax._typing import Key, Params
 from zojax.directions._dense import dense_recipes, drawn_together
+from zojax.directions._drawn import Drawn
 from zojax.directions._laws import GAUSSIAN, RADEMACHER, Law
+from zojax.directions._rows import Rows
 from zojax.directions._sampler import Directions, Sampler, memoryless, ones
+
+# Entries of noise that are drawn at a time for their norm.
+_AT_ONCE = 1 << 20
 
 
 def gaussian() -> Sampler:
@@ -47,15 +52,31 @@ def sphere() -> Sampler:
     def draw(key: Key, params: Params) -> Directions:
         direction = _draw(GAUSSIAN, key, params)
         shapes = [leaf.shape for leaf in jax.tree.leaves(params)]
-        squares = [
-            jnp.sum(jnp.square(recipe.draw(shape)))
-            for recipe, shape in zip(drawn_together(direction, shapes), shapes, strict=True)
-        ]
+        total = jnp.float32(0)
+        for recipe, shape in zip(drawn_together(direction, shapes), shapes, strict=True):
+            total += _square_norm(recipe, shape, total)
         size = sum(math.prod(shape) for shape in shapes)
-        scale = math.sqrt(size) * jax.lax.rsqrt(sum(squares))
+        scale = math.sqrt(size) * jax.lax.rsqrt(total)
         return tuple(dataclasses.replace(rows, scale=scale) for rows in direction)
 
-    return memoryless(draw, ones)
+    return memoryless(draw, ones, in_turn=True)
+
+
+def _square_norm(recipe: Rows | Drawn, shape: tuple[int, ...], datum: jax.Array) -> jax.Array:
+    """‖z‖² of a leaf, its noise drawn block by block when `datum` is known."""
+    if len(shape) < 2 or math.prod(shape) <= _AT_ONCE or isinstance(recipe, Drawn):
+        return jnp.sum(jnp.square(recipe.draw(shape, datum)))
+    length = max(1, _AT_ONCE * shape[0] // math.prod(shape))
+
+    def block(first: jax.Array | int, length: int, datum: jax.Array) -> jax.Array:
+        z = recipe.slice(0, first, length).draw((length, *shape[1:]), datum)
+        return jnp.sum(jnp.square(z))
+
+    whole, rest = divmod(shape[0], length)
+    total = jax.lax.fori_loop(
+        0, whole, lambda i, total: total + block(i * length, length, total), 0.0 * datum
+    )
+    return total + block(whole * length, rest, total) if rest else total
 
 
 def _of_law(law: Law) -> Sampler:

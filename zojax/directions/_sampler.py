@@ -78,18 +78,32 @@ class Sampler(NamedTuple):
 
 
 def memoryless(
-    draw_one: Callable[[Key, Params], Directions], covariance: Callable[[Params], Params]
+    draw_one: Callable[[Key, Params], Directions],
+    covariance: Callable[[Params], Params],
+    *,
+    in_turn: bool = False,
 ) -> Sampler:
-    """A sampler without state from a function that draws one direction with a query's key."""
+    """A sampler without state from a function that draws one direction with a query's key.
+
+    Args:
+      draw_one: `(key, params) -> direction`.
+      covariance: see `Sampler`.
+      in_turn: draws one direction after another, for recipes that noise has to be made for.
+    """
 
     def recall(key, step, num_queries, params):
         keys = _keys.query_keys(key, step, num_queries)
-        return jax.vmap(lambda key: draw_one(key, params))(keys)
+        each = jax.lax.map if in_turn else _side_by_side
+        return each(lambda key: draw_one(key, params), keys)
 
     def draw(state, key, step, num_queries, params):
         return recall(key, step, num_queries, params), state
 
     return Sampler(lambda params: (), draw, ignore, covariance, recall)
+
+
+def _side_by_side(fn: Callable[[Key], Directions], keys: Key) -> Directions:
+    return jax.vmap(fn)(keys)
 
 
 def ignore(state: Any, directions: Directions, coefficients: jax.Array, params: Params) -> Any:
