@@ -46,12 +46,6 @@ def finetune(settings: Settings) -> Result | None:
 
 def train(settings: Settings, job: Job) -> Result | None:
     """Trains, evaluates, measures, writes; the weights of the job are used up."""
-    # zojax then draws on every device what none has to send, and has them agree on coefficients.
-    with jax.set_mesh(job.layout.mesh):
-        return _train(settings, job)
-
-
-def _train(settings: Settings, job: Job) -> Result | None:
     graphdef, params, frozen, layout = job.graphdef, job.params, job.frozen, job.layout
 
     def loss(params, frozen, batch):
@@ -67,12 +61,15 @@ def _train(settings: Settings, job: Job) -> Result | None:
     )
     console = Console(quiet=not is_first())
     describe(console, settings, job)
-    chunk_size = choose_chunk_size(settings, job, loss, console)
+    with jax.set_mesh(layout.mesh):
+        chunk_size = choose_chunk_size(settings, job, loss, console)
     tx = METHODS[settings.method].make(settings, run_key(settings), chunk_size)
     step = training.make_step(tx, loss)
     update = _by_groups(step, training.make_steps(tx, loss), frozen)
 
     with (
+        # zojax then draws on every device what none has to send, and has them agree.
+        jax.set_mesh(layout.mesh),
         training.Checkpoints(settings.out / "checkpoints") as checkpoints,
         _metrics(settings, checkpoints) as metrics,
     ):
@@ -93,7 +90,8 @@ def _train(settings: Settings, job: Job) -> Result | None:
     if is_first():
         _export(settings, nnx.merge(graphdef, local(params), local(frozen)), job.processor)
     batch = run.batches[settings.steps - 1]
-    costs = measure_costs(step, loss, params, state, frozen, batch, layout.assemble)
+    with jax.set_mesh(layout.mesh):
+        costs = measure_costs(step, loss, params, state, frozen, batch, layout.assemble)
     if not is_first():
         return None
     result = summarize(settings.out, best_step, spent, num_nonfinite, chunk_size, costs)
