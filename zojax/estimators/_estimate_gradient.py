@@ -104,7 +104,8 @@ def estimate_gradient(
         `value_fn` needs an argument that was not passed.
       ValueError: for a key of the generator unsafe_rbg, or a missing `params` or `value_fn`; if
         the sampler has no coordinates for `inner`, or cannot draw again what the estimator's
-        history needs; if `per_query` meets `inner` or a history.
+        history needs; if `per_query` meets `inner` or a history; in `update` if the mesh in use
+        lacks one of `axes`, or its groups do not divide the queries.
     """
     _keys.check(key)
     _checks.at_least(1, chunk_size=chunk_size)
