@@ -11,7 +11,7 @@ ROOT = Path(zojax.__file__).parent
 # Each part may import those in the groups before its own.
 LAYERS = [
     {"_typing"},
-    {"_checks", "_keys", "_hold", "_random"},
+    {"_checks", "_keys", "_mesh", "_hold", "_random"},
     {"directions"},
     {"evaluation"},
     {"estimators"},
@@ -21,8 +21,8 @@ LAYERS = [
 ]
 # These stand beside the core: they may import all of it, and it none of them.
 BESIDE = {"lora", "models", "prefix", "training"}
-# Within the group of small helpers, keys are derived with the help of two others.
-NEIGHBORS = {("_keys", "_hold"), ("_keys", "_random")}
+# Within the group of small helpers, some are made with the help of others.
+NEIGHBORS = {("_keys", "_hold"), ("_keys", "_random"), ("_hold", "_mesh")}
 FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
 
