@@ -12,6 +12,7 @@ import pytest
 from flax import nnx
 
 import zojax.methods
+from experiments._processes import Processes
 from experiments.finetune import Command, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -80,7 +81,9 @@ def test_every_extra_and_setting_that_a_command_names_exists():
     for command in COMMANDS:
         for extra in re.findall(r"'\.\[(\w+)\]'", command):
             assert extra in extras
-    fields = (*dataclasses.fields(Settings), *dataclasses.fields(Command))
+    fields = [
+        field for kind in (Settings, Command, Processes) for field in dataclasses.fields(kind)
+    ]
     settings = {field.name.replace("_", "-") for field in fields}
     for command in COMMANDS:
         _, found, flags = command.partition("experiments.finetune")

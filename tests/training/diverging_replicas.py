@@ -1,5 +1,7 @@
 """Flips bits of replicas on four devices; see test_divergence.py."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,12 +11,15 @@ from jax.sharding import PartitionSpec as P
 
 from zojax.training import check_replicas
 
-MESH = jax.make_mesh((2, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
+
+@functools.cache
+def mesh():
+    return jax.make_mesh((2, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
 
 
 def placed(array, spec, flip=None):
     """An array over the mesh; `flip`, (device, byte, bit), changes a bit of the part there."""
-    sharding = NamedSharding(MESH, spec)
+    sharding = NamedSharding(mesh(), spec)
     parts = []
     for number, (device, index) in enumerate(sharding.devices_indices_map(array.shape).items()):
         part = np.array(array[index])
@@ -29,7 +34,7 @@ def test_every_bit_of_every_byte(dtype, spec):
     others = {"fine": placed(np.ones(3, np.float32), P())}
     check_replicas({"x": placed(array, spec), **others})
     part = placed(array, spec).addressable_shards[0].data
-    devices = MESH.devices.ravel()
+    devices = mesh().devices.ravel()
     for byte in range(0, part.nbytes, 5):
         for bit in range(8):
             number = (byte + bit) % 4
@@ -46,7 +51,7 @@ def test_every_bit_of_every_byte(dtype, spec):
 def test_exchanged_numbers_are_seen():
     array = np.arange(24, dtype=np.float32)
     parts = [jax.device_put(array if i else array[::-1], d) for i, d in enumerate(jax.devices())]
-    sharding = NamedSharding(MESH, P())
+    sharding = NamedSharding(mesh(), P())
     with pytest.raises(RuntimeError, match="on device 0 of process 0"):
         check_replicas(jax.make_array_from_single_device_arrays((24,), sharding, parts))
 
@@ -54,7 +59,7 @@ def test_exchanged_numbers_are_seen():
 def test_what_has_one_copy_is_left_out():
     check_replicas({"alone": jnp.ones(3), "sharded": placed(np.ones((4, 4)), P("data", "model"))})
     keys = [jax.device_put(jax.random.key(i > 0), d) for i, d in enumerate(jax.devices())]
-    key = jax.make_array_from_single_device_arrays((), NamedSharding(MESH, P()), keys)
+    key = jax.make_array_from_single_device_arrays((), NamedSharding(mesh(), P()), keys)
     with pytest.raises(RuntimeError, match="on device 0 of process 0"):
         check_replicas({"key": key})
 
