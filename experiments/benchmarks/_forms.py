@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from zojax import lora
 from zojax.models.opt import OPT, OPTConfig
 
 
@@ -34,13 +35,13 @@ class Form(NamedTuple):
       name: of the form.
       params: arrays, or their shapes where nothing is run.
       loss: see above.
-      batch: the shape of a batch.
+      batch: the shape of a batch, and whatever comes with it, as arrays.
     """
 
     name: str
     params: Any
-    loss: Callable[[Any, jax.Array], jax.Array]
-    batch: jax.ShapeDtypeStruct
+    loss: Callable[[Any, Any], jax.Array]
+    batch: Any
 
 
 def forms(size: Size) -> Iterator[Form]:
@@ -158,6 +159,24 @@ def _nnx_list(size: Size) -> Form:
 
 def scanned(size: Size) -> Form:
     """OPT, its layers stacked and scanned."""
+    return _of_module("scanned OPT", _opt(size), size)
+
+
+def adapted(size: Size) -> Form:
+    """The scanned OPT with adapters; they are trained, and the rest comes with the batch."""
+    key = jax.random.key(0)
+    model = lora.adapt(_opt(size), ("q_proj", "v_proj"), rank=8, scale=2.0, key=key)
+    graphdef, adapter, frozen = nnx.split(model, nnx.LoRAParam, ...)
+
+    def loss(adapter: Any, batch: tuple[jax.Array, Any]) -> jax.Array:
+        tokens, frozen = batch
+        model = nnx.merge(graphdef, adapter, frozen)
+        return last_token_loss(model.attend(model.features(tokens)[:, -1]), tokens)
+
+    return Form("OPT with adapters", adapter, loss, (_tokens(size), frozen))
+
+
+def _opt(size: Size) -> OPT:
     config = OPTConfig(
         vocab_size=size.vocabulary,
         hidden_size=size.width,
@@ -167,4 +186,4 @@ def scanned(size: Size) -> Form:
         ffn_dim=4 * size.width,
         max_position_embeddings=size.length,
     )
-    return _of_module("scanned OPT", OPT(config, rngs=nnx.Rngs(0)), size)
+    return OPT(config, rngs=nnx.Rngs(0))

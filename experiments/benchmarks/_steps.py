@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -63,9 +64,10 @@ def repeated(program: Any, params: Any, batch: Any, *, count: int) -> Callable[[
     return lambda: [program(params, batch) for _ in range(count)]
 
 
-def random_tokens(form: Form, size: Size) -> jax.Array:
+def random_tokens(form: Form, size: Size) -> Any:
     """A batch for a form."""
-    return jax.random.randint(jax.random.key(1), form.batch.shape, 0, size.vocabulary)
+    draw = partial(jax.random.randint, jax.random.key(1), minval=0, maxval=size.vocabulary)
+    return _of_shapes(lambda a: draw(a.shape), form.batch)
 
 
 def naive_step(loss: Callable) -> Callable:
@@ -91,6 +93,13 @@ def compiled(fn: Callable, *args: Any, donate: tuple[int, ...] = ()) -> tuple[An
     return program, time.perf_counter() - start
 
 
-def doubled(batch: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+def doubled(batch: Any) -> Any:
     """The shape of the batch twice: what inference would be given for a pair of points."""
-    return jax.ShapeDtypeStruct((2 * batch.shape[0], *batch.shape[1:]), batch.dtype)
+    return _of_shapes(lambda a: a.update(shape=(2 * a.shape[0], *a.shape[1:])), batch)
+
+
+def _of_shapes(fn: Callable[[jax.ShapeDtypeStruct], Any], batch: Any) -> Any:
+    """Applies it to what of a batch are shapes; what are arrays stays as it is."""
+    return jax.tree.map(
+        lambda leaf: fn(leaf) if isinstance(leaf, jax.ShapeDtypeStruct) else leaf, batch
+    )

@@ -2,10 +2,13 @@
 
     python -m experiments.benchmarks.methods           about 15 minutes on 2 cores
 
-For the scanned decoder and every method that trains all weights, with its own laws and numbers of
-queries, this times, interleaved, the whole step and as many plain forwards of the same batch, one
-after another, as the step evaluates losses. Peak memory is that of the compiled step over that of
-inference on the doubled batch; state is what the method keeps from step to step, over the weights.
+For the scanned decoder and every method, with its own laws and numbers of queries, this times,
+interleaved, the whole step and as many plain forwards of the same batch, one after another, as the
+step evaluates losses. Peak memory is that of the compiled step over that of inference on the
+doubled batch; state is what the method keeps from step to step, over the weights that it trains:
+all, but the adapter for AR1-ZO. The bound is what the smallest programs need that do what a method
+adds to its forwards (`_floors.py`); of LOREN, which draws twice for each loss, that of gaussian
+directions (`_bounds.py`).
 """
 
 import dataclasses
@@ -19,7 +22,9 @@ import optax
 import tyro
 
 import zojax
-from experiments.benchmarks._forms import Form, Size, scanned
+from experiments.benchmarks._bounds import Bounds
+from experiments.benchmarks._floors import Subspace
+from experiments.benchmarks._forms import Form, Size, adapted, scanned
 from experiments.benchmarks._report import Report
 from experiments.benchmarks._steps import (
     LEARNING_RATE,
@@ -61,6 +66,15 @@ METHODS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "zo_sign_sgd": zojax.zo_sign_sgd,
     "zo_adamm": zojax.zo_adamm,
     "zo_rmsprop": zojax.zo_rmsprop,
+    "ar1_zo": zojax.ar1_zo,
+}
+ADAPTERS_ALONE = ("ar1_zo",)
+# What the methods of subspaces add to their forwards.
+ADDED = {
+    "mezo, bases of rank 48": Subspace(48, perturbed=2, evaluations=2, orthogonalized=False),
+    "mezo, bases of rank 12": Subspace(12, perturbed=2, evaluations=2, orthogonalized=False),
+    "zo_muon": Subspace(64, perturbed=4, evaluations=5, orthogonalized=True),
+    "zo_muon, rank 16": Subspace(16, perturbed=4, evaluations=5, orthogonalized=True),
 }
 COLUMNS = (
     "method",
@@ -68,6 +82,7 @@ COLUMNS = (
     "step ms",
     "plain ms",
     "step / plain",
+    "bound",
     "peak / inference",
     "state / weights",
 )
@@ -85,17 +100,19 @@ class Settings:
 def main(settings: Settings) -> list[dict[str, Any]]:
     """Prints the table, writes it to results/methods.jsonl and returns its rows."""
     report = Report("methods", COLUMNS, settings)
-    form = scanned(settings.size)
-    inference, _ = compiled(form.loss, form.params, doubled(form.batch))
-    for name in settings.methods:
-        report.row(name, *_measure(METHODS[name], form, settings, peak_bytes(inference)))
+    for make in (scanned, adapted):
+        form = make(settings.size)
+        inference, _ = compiled(form.loss, form.params, doubled(form.batch))
+        for name in settings.methods:
+            if (name in ADAPTERS_ALONE) == (make is adapted):
+                report.row(name, *_measure(name, form, settings, peak_bytes(inference)))
     return report.finish()
 
 
-def _measure(method: Callable, form: Form, settings: Settings, inference: int) -> tuple:
+def _measure(name: str, form: Form, settings: Settings, inference: int) -> tuple:
     batch = random_tokens(form, settings.size)
     forward, _ = compiled(form.loss, form.params, batch)
-    tx = method(LEARNING_RATE, jax.random.key(0))
+    tx = METHODS[name](LEARNING_RATE, jax.random.key(0))
     state = jax.jit(tx.init)(form.params)
     program, _ = compiled(step_of(tx, form.loss), form.params, state, batch, donate=(0, 1))
     _, after = program(*jax.tree.map(jnp.copy, (form.params, state)), batch)
@@ -105,10 +122,16 @@ def _measure(method: Callable, form: Form, settings: Settings, inference: int) -
         "plain": repeated(forward, form.params, batch, count=evaluations),
     }
     times = median_seconds(timed, repetitions=settings.repetitions)
-    ratio = times["step"] / times["plain"]
     milliseconds = (1e3 * times["step"], 1e3 * times["plain"])
+    bound = None
+    if name in ADDED:
+        bound = ADDED[name].least(settings.size, times["plain"])
+    if name == "loren":
+        bounds = Bounds(settings.size)
+        bound = bounds.least("gaussian", form.params, times["plain"] / evaluations)
+    ratios = (times["step"] / times["plain"], bound)
     peaks = (peak_bytes(program) / inference, _bytes(state) / _bytes(form.params))
-    return evaluations, *milliseconds, ratio, *peaks
+    return evaluations, *milliseconds, *ratios, *peaks
 
 
 def _bytes(tree: Any) -> int:

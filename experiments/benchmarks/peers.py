@@ -64,7 +64,7 @@ def main(settings: Settings) -> list[dict[str, Any]]:
         model, loss, radius=RADIUS, learning_rate=LEARNING_RATE
     )
     times = median_seconds(programs, repetitions=settings.repetitions)
-    inference, _ = compiled(form.loss, form.params, doubled(batch))
+    inference, _ = compiled(form.loss, form.params, doubled(form.batch))
     report = Report("peers", ("program", "ms", "zojax gaussian = 1", "peak / inference"), settings)
     for name, seconds in times.items():
         peak = peaks[name] / peak_bytes(inference) if name in peaks else None

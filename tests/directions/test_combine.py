@@ -80,7 +80,25 @@ def test_several_queries_are_added_to_a_large_leaf_in_place(sampler, key):
 
     def step(params, key):
         directions, _ = sampler.draw((), key, jnp.int32(0), 3, params)
-        return params + zojax.combine(COEFFICIENTS, directions, params)
+        return params + zojax.combine(COEFFICIENTS, directions, params, read_once=True)
 
     compiled = jax.jit(step, donate_argnums=0).lower(leaf, key).compile()
     assert compiled.memory_analysis().temp_size_in_bytes < 0.15 * 4 * leaf.size
+
+
+def test_sums_of_several_queries_exist_one_after_another(key):
+    """By the compiler's account, of six leaves and moments that read their sums twice."""
+    leaves = [jax.ShapeDtypeStruct((1 << 11, 1 << 9), jnp.float32)] * 6
+    sampler = zojax.gaussian()
+
+    def step(params, first, second, key):
+        directions, _ = sampler.draw((), key, jnp.int32(0), 3, params)
+        g = zojax.combine(COEFFICIENTS, directions, params)
+        first = jax.tree.map(lambda m, g: 0.9 * m + g, first, g)
+        second = jax.tree.map(lambda v, g: 0.9 * v + g * g, second, g)
+        moved = jax.tree.map(lambda p, m, v: p + m * jax.lax.rsqrt(v), params, first, second)
+        return moved, first, second
+
+    donated = jax.jit(step, donate_argnums=(0, 1, 2))
+    compiled = donated.lower(leaves, leaves, leaves, key).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 2.5 * 4 * leaves[0].size

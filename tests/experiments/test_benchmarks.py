@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from experiments.benchmarks import _report, memory, profile, speed, tokens
+from experiments.benchmarks import _report, memory, methods, profile, speed, tokens
 from experiments.benchmarks import all as everything
 from experiments.benchmarks._forms import Size
 
@@ -44,11 +44,13 @@ def rows_that_hold():
     most = {**dict.fromkeys(everything.FACTORED, 1.08), "packed signs": 1.15, "gaussian": 1.5}
     rows = {
         "speed": [
-            {"form": form, "program": law, "step / two forwards": most[law]}
+            {"form": form, "program": law, "step / two forwards": most[law], "bound": 1.0}
             for form in forms
             for law in laws
         ],
-        "tokens": [{"tokens": 2048, "law": "packed signs", "step / two forwards": 1.08}],
+        "tokens": [
+            {"tokens": 2048, "law": "packed signs", "step / two forwards": 1.08, "bound": 1.0}
+        ],
         "memory": [
             {"form": form, "program": law, "peak / inference": 1.02}
             for form in forms
@@ -62,14 +64,24 @@ def rows_that_hold():
         "queries": [{"queries": 32, "chosen": "auto", "throughput": 0.9}],
         "bcd": [{"form": everything.SCANNED, "law": "gaussian", "MeZO / MeZO-BCD": 2.77}],
         "peers": [
-            {"program": "zojax, gaussian", "ms": 1.0, "peak / inference": 1.0},
+            *(
+                {"program": f"zojax, {law}", "ms": 1.0, "peak / inference": 1.0}
+                for law in everything.FACTORED + everything.DENSE
+            ),
+            {"program": "JAX, two forwards", "ms": 0.9, "peak / inference": None},
             {"program": "JAX, two perturbed copies", "ms": 2.0, "peak / inference": 2.5},
             {"program": "PyTorch, MeZO in place", "ms": 2.5, "peak / inference": None},
         ],
     }
     names = (*everything.SUBSPACES, "mezo_adam", *everything.KEEPS_NOTHING)
     rows["methods"] = [
-        {"method": name, "step / plain": 1.15, "state / weights": 0.0, "peak / inference": 1.0}
+        {
+            "method": name,
+            "step / plain": 1.15,
+            "bound": 1.0,
+            "state / weights": 0.0,
+            "peak / inference": 1.0,
+        }
         for name in names
     ]
     rows["methods"][names.index("mezo_adam")]["peak / inference"] = 1.0 / 0.727
@@ -78,7 +90,7 @@ def rows_that_hold():
 
 def test_aims_hold_where_every_figure_is_as_wanted():
     aims = list(everything.aims(rows_that_hold().__getitem__))
-    assert len(aims) == 3 * 4 + 1 + 3 * 4 + 3 * 4 + 11 + 3
+    assert len(aims) == 3 * 4 + 1 + 3 * 4 + 3 * 4 + 12 + 7
     assert all(aim.holds for aim in aims)
 
 
@@ -99,6 +111,16 @@ def test_an_aim_that_is_missed_is_seen(benchmark, column, factor):
     for row in rows[benchmark]:
         row[column] = 1.0 if factor is None else factor * row[column]
     assert not all(aim.holds for aim in everything.aims(rows.__getitem__))
+
+
+def test_methods_of_subspaces_have_a_bound_and_adapters_a_row(results):
+    names = ("mezo", "zo_muon, rank 16", "loren", "ar1_zo")
+    rows = methods.main(methods.Settings(size=SIZE, methods=names, repetitions=1))
+    assert [row["method"] for row in rows] == list(names)
+    bounds = [row["bound"] for row in rows]
+    assert bounds[0] is bounds[3] is None
+    assert all(bound >= 1 for bound in bounds[1:3])
+    assert all(row["state / weights"] < 0.1 for row in rows if row["method"] in ("mezo", "ar1_zo"))
 
 
 def test_the_laws_of_speed_are_those_of_the_aims():

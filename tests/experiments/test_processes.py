@@ -1,5 +1,6 @@
 """Several processes make one run: really several, on the loopback address."""
 
+import functools
 import json
 import os
 import shutil
@@ -37,10 +38,15 @@ def command(out, *flags):
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory):
-    """Two processes, undisturbed: the folder, and what is said."""
-    out = tmp_path_factory.mktemp("two") / "run"
-    return out, output_of(command(out, "--num-processes", "2"))
+def undisturbed(tmp_path_factory):
+    """Number of processes -> the folder of their run, and what they said; each is run once."""
+
+    @functools.cache
+    def run(number):
+        out = tmp_path_factory.mktemp("undisturbed") / str(number)
+        return out, output_of(command(out, "--num-processes", str(number)))
+
+    return run
 
 
 def before():
@@ -64,10 +70,10 @@ def assert_close(ours, theirs):
     jax.tree.map(check, before(), ours, theirs)
 
 
-def test_two_processes_train_what_one_trains(two, tmp_path):
-    out, output = two
-    alone = tmp_path / "run"
-    assert "device 1 × cpu\n" in output_of(command(alone)).replace("  ", " ")
+@pytest.mark.parametrize("number", [2, 4])
+def test_processes_train_what_one_trains(undisturbed, number):
+    (out, output), (alone, said) = undisturbed(number), undisturbed(1)
+    assert "device 1 × cpu\n" in said.replace("  ", " ")
     assert_close(after(out), after(alone))
     ours, theirs = read_metrics(out), read_metrics(alone)
     assert [record["step"] for record in ours] == [record["step"] for record in theirs]
@@ -76,7 +82,7 @@ def test_two_processes_train_what_one_trains(two, tmp_path):
         np.testing.assert_allclose(*losses, rtol=1e-4)
 
     # The first process alone speaks and writes.
-    assert "device 2 × cpu of 2 processes\n" in output
+    assert f"device {number} × cpu of {number} processes\n" in output
     assert output.count("test accuracy before:") == output.count("step 20/20: loss") == 1
     assert len(list((out / "tensorboard").iterdir())) == 1
     found, expected = (json.loads((run / "result.json").read_text()) for run in (out, alone))
@@ -98,13 +104,13 @@ def lose_a_process(out):
     return first.returncode, errors
 
 
-def test_a_run_that_lost_a_process_continues_on_two_four_and_one(two, tmp_path):
+def test_a_run_that_lost_a_process_continues_on_two_four_and_one(undisturbed, tmp_path):
     code, errors = lose_a_process(tmp_path / "killed")
     assert code == 75
     assert "most likely because another one has ended" in errors
     assert "--resume continues from the latest checkpoint" in errors
 
-    undisturbed = after(two[0])
+    expected = after(undisturbed(2)[0])
     for number, compare in (
         (2, lambda *params: jax.tree.map(np.testing.assert_array_equal, *params)),
         (4, assert_close),
@@ -115,4 +121,4 @@ def test_a_run_that_lost_a_process_continues_on_two_four_and_one(two, tmp_path):
         output = output_of(command(out, "--num-processes", str(number), "--resume"))
         assert "resumed at step 5\n" in output or "resumed at step 10\n" in output
         assert f"device {number} × cpu" in output.replace("  ", " ")
-        compare(after(out), undisturbed)
+        compare(after(out), expected)

@@ -20,9 +20,9 @@ from zojax.directions._rows import Rows
 from zojax.directions._subspace import Subspace
 from zojax.directions._sum import Sum
 
-# A sum that is written out fuses with what is done to it, and needs no buffer of the leaf's size;
-# but it takes longer to compile, which pays for stacks of layers and the like.
-_UNROLLED = 8
+# A sum that is written out fuses with the one thing that is done to it, and needs no buffer of the
+# leaf's size; but it takes longer to compile, which pays for stacks of layers and the like.
+_UNROLLED = 12
 _LARGE = 1 << 22
 
 Recipe = Rows | Drawn | Factors | Sum | Bent | Block
@@ -129,32 +129,43 @@ def materialize(direction: Directions, params: Params) -> Params:
     return treedef.unflatten(z)
 
 
-def combine(coefficients: jax.Array, directions: Directions, params: Params) -> Params:
+def combine(
+    coefficients: jax.Array, directions: Directions, params: Params, *, read_once: bool = False
+) -> Params:
     """Returns Σ_k coefficients[k] z_k, a tree with the shapes and dtypes of params.
 
     The sum is formed leaf by leaf in float32 (or wider, with wider params) and cast once. A dense
     leaf is regenerated: with one query the draw fuses into what is done with the update, with
     several they are added up one after another, so at most one dense direction of one leaf is
-    alive. Factored leaves are one product of rank K r.
+    alive, and its sum; the next leaf waits for it. Factored leaves are one product of rank K r.
 
     Args:
       coefficients: shape (K,).
       directions: K directions.
       params: gives the structure, shapes and dtypes.
+      read_once: whether the program reads every sum at one place alone, as plain descent does. Sums
+        of up to 12 queries then fuse into that, and large leaves need no buffer either; read
+        several times (for moments), each of the 12 terms would get one.
     """
     leaves, treedef = jax.tree.flatten(params)
     shapes = [leaf.shape for leaf in leaves]
     together = sum_of_small(coefficients, directions, shapes)
     together |= sum_of_alike(coefficients, directions, shapes, without=together)
     sums: list[jax.Array] = []
+    before = coefficients
     for place, (recipe, leaf) in enumerate(zip(directions, leaves, strict=True)):
         if place in together:
             sums.append(together[place].astype(leaf.dtype))
-        elif isinstance(recipe, Factors):
-            sums.append(_sum_factors(coefficients, recipe, leaf, sums[-1] if sums else leaf))
+            continue
+        fuses = read_once and 1 < len(coefficients) <= _UNROLLED and leaf.size >= _LARGE
+        if isinstance(recipe, Factors):
+            fuses, total = False, _sum_factors(coefficients, recipe, leaf, before)
         else:
-            # What a leaf holds while it is drawn is held after the leaf before it is done.
-            sums.append(sum_dense(coefficients, recipe, leaf, sums[-1] if sums else leaf))
+            total = sum_dense(coefficients, recipe, leaf, before, written_out=fuses)
+        sums.append(total)
+        # What a leaf holds while it is summed is held after the leaf before it is done.
+        if leaf.size and not fuses:
+            before = total
     return treedef.unflatten(sums)
 
 
@@ -164,9 +175,17 @@ def wide(dtype: Any) -> Any:
 
 
 def sum_dense(
-    coefficients: jax.Array, rows: Recipe, leaf: jax.Array, before: jax.Array
+    coefficients: jax.Array,
+    rows: Recipe,
+    leaf: jax.Array,
+    before: jax.Array,
+    *,
+    written_out: bool = False,
 ) -> jax.Array:
-    """Σ_k c_k z_k of a dense leaf; what is held is drawn when `before` is known."""
+    """Σ_k c_k z_k of a dense leaf; what is held is held when `before` is known.
+
+    `written_out`, it is an expression of K terms that can fuse; else a loop, if K > 1.
+    """
     if isinstance(rows, Bent):
         return sum_bent(coefficients, rows, leaf.shape, leaf.dtype, before)[0]
     dtype = wide(leaf.dtype)
@@ -179,10 +198,13 @@ def sum_dense(
         return coefficients[k].astype(dtype) * one.draw(leaf.shape, datum).astype(dtype)
 
     count = coefficients.shape[0]
-    if count == 1 or (count <= _UNROLLED and leaf.size >= _LARGE):
+    if written_out or count == 1:
         return sum(map(term, range(count))).astype(leaf.dtype)
-    zeros = jnp.zeros(leaf.shape, dtype)
-    total = jax.lax.fori_loop(0, count, lambda k, total: total + term(k), zeros)
+    # Zeros that wait: else the sums of all leaves exist at once.
+    zero = keep(jnp.zeros_like, jnp.ones((), dtype), before)
+    total = jax.lax.fori_loop(
+        0, count, lambda k, total: total + term(k), jnp.full(leaf.shape, zero)
+    )
     return total.astype(leaf.dtype)
 
 

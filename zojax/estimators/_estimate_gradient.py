@@ -54,6 +54,7 @@ def estimate_gradient(
     per_query: optax.GradientTransformation | None = None,
     chunk_size: int = 1,
     has_aux: bool = False,
+    read_once: bool = False,
     axis_name: AxisName | None = None,
     axes: Axes = Axes(),
 ) -> optax.GradientTransformationExtraArgs:
@@ -89,6 +90,8 @@ def estimate_gradient(
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
       has_aux: whether `value_fn` returns `(value, aux)`; aux is dropped here (`zojax.evaluate`
         returns it).
+      read_once: whether what comes behind reads the estimate at one place alone, as descent does.
+        Several queries then need no buffer for the sum of a large leaf; see `zojax.combine`.
       axis_name: axes that losses are averaged over, where this is the program of one device: inside
         `jax.shard_map` or `jax.pmap`, with a part of the batch. Under `jit` a loss of a sharded
         batch is the mean over all of it anyway.
@@ -172,7 +175,9 @@ def estimate_gradient(
             inner_state = ()
         else:
             window = _window.directions(sampler, estimator, directions, state, params)
-            estimated = combine_shared(coefficients.reshape(-1), window, params, axes)
+            estimated = combine_shared(
+                coefficients.reshape(-1), window, params, axes, read_once=read_once
+            )
             updates, inner_state = _inner.apply(
                 sampler, inner, state, sampler_state, now, directions, estimated, params, finite
             )

@@ -13,11 +13,16 @@ _DEAR = 4
 
 
 def combine_shared(
-    coefficients: jax.Array, directions: Directions, params: Params, axes: Axes
+    coefficients: jax.Array,
+    directions: Directions,
+    params: Params,
+    axes: Axes,
+    *,
+    read_once: bool,
 ) -> Params:
     """`combine`, by each group for itself or with one reduction of the size of the params."""
     if not _reduces(directions, axes):
-        return combine(coefficients, directions, params)
+        return combine(coefficients, directions, params, read_once=read_once)
     like = jax.tree.map(lambda leaf: leaf.astype(wide(leaf.dtype)), params)
     total = sum_over_queries(lambda share: combine(*share, like), (coefficients, directions), axes)
     return optax.tree.cast_like(total, params)

@@ -88,7 +88,13 @@ def mezo(
     estimator = central(radius, num_queries)
     links = [
         estimate_gradient(
-            key, sampler, estimator, chunk_size=chunk_size, axis_name=axis_name, axes=axes
+            key,
+            sampler,
+            estimator,
+            chunk_size=chunk_size,
+            read_once=True,
+            axis_name=axis_name,
+            axes=axes,
         )
     ]
     if not (isinstance(weight_decay, (int, float)) and weight_decay == 0):

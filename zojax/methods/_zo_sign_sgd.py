@@ -84,6 +84,7 @@ def zo_sign_sgd(
             sampler,
             forward(radius, num_queries),
             chunk_size=chunk_size,
+            read_once=True,
             axis_name=axis_name,
             axes=axes,
         ),

@@ -1,0 +1,95 @@
+"""What a method of low-rank directions must cost beside its forwards, in the smallest programs.
+
+    products   x W + (x U) P in place of x W, for every perturbed loss and every matrix of a layer
+    msign      Newton-Schulz on one core for every matrix
+    lift       W + U P for every matrix, in place
+
+Each is plain JAX on the decoder's matrices alone: nothing is drawn, and there is nothing between
+the products. One layer is measured and counted `layers` times.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+import zojax
+from experiments.benchmarks._forms import Size
+from experiments.benchmarks._steps import compiled, running
+from zojax.training import median_seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class Subspace:
+    """What a method does in a step.
+
+    Attributes:
+      rank: of its directions.
+      perturbed: losses at perturbed weights.
+      evaluations: losses.
+      orthogonalized: whether the cores' mean is.
+    """
+
+    rank: int
+    perturbed: int
+    evaluations: int
+    orthogonalized: bool
+
+    def least(self, size: Size, plain: float) -> float:
+        """The least step / plain: 1 + (products + msign + lift) / plain.
+
+        Args:
+          size: of the model and the batch.
+          plain: seconds of as many plain forwards as the step evaluates losses.
+        """
+        weights = [jnp.zeros(shape) for shape in _shapes(size.width)]
+        left = [jnp.ones((w.shape[0], self.rank)) for w in weights]
+        right = [jnp.ones((self.rank, w.shape[1])) for w in weights]
+        seconds = self._products(size, weights, left, right) + _lift(weights, left, right)
+        if self.orthogonalized:
+            tx = zojax.orthogonalize()
+            seconds += _seconds(lambda cores: tx.update(cores, tx.init(cores))[0], left)
+        return 1 + size.layers * seconds / plain
+
+    def _products(self, size: Size, weights: list, left: list, right: list) -> float:
+        """Seconds that the products with U and P add to those with W."""
+        tokens = (self.evaluations, size.batch * size.length)
+        inputs = [jnp.ones((*tokens, w.shape[0])) for w in weights]
+
+        def both(inputs: list, weights: list, left: list, right: list) -> list:
+            def one(x: jax.Array, w: jax.Array, u: jax.Array, p: jax.Array) -> jax.Array:
+                return (x @ w).at[: self.perturbed].add((x[: self.perturbed] @ u) @ p)
+
+            return jax.tree.map(one, inputs, weights, left, right)
+
+        def plain(inputs: list, weights: list, left: list, right: list) -> list:
+            return jax.tree.map(jnp.matmul, inputs, weights)
+
+        args = (inputs, weights, left, right)
+        programs = {name.__name__: compiled(name, *args)[0] for name in (both, plain)}
+        runs: dict[str, Callable[[], Any]] = {
+            name: lambda run=program: run(*args) for name, program in programs.items()
+        }
+        times = median_seconds(runs)
+        return max(times["both"] - times["plain"], 0.0)
+
+
+def _shapes(width: int) -> list[tuple[int, int]]:
+    """Of a layer's matrices."""
+    return [(width, width)] * 4 + [(width, 4 * width), (4 * width, width)]
+
+
+def _lift(weights: list, left: list, right: list) -> float:
+    def add(weights: list, factors: tuple[list, list]) -> tuple[list]:
+        return (jax.tree.map(lambda w, u, p: w + u @ p, weights, *factors),)
+
+    program, _ = compiled(add, weights, (left, right), donate=(0,))
+    run = running(program, weights, batch=(left, right))
+    return median_seconds({"lift": run})["lift"]
+
+
+def _seconds(fn: Callable, *args: Any) -> float:
+    program, _ = compiled(fn, *args)
+    return median_seconds({"it": lambda: program(*args)})["it"]
