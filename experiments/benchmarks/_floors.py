@@ -1,11 +1,11 @@
 """What a method of low-rank directions must cost beside its forwards, in the smallest programs.
 
-    products   x W + (x U) P in place of x W, for every perturbed loss and every matrix of a layer
+    products   (x U) P beside x W, for every matrix and the tokens of every perturbed loss
     msign      Newton-Schulz on one core for every matrix
     lift       W + U P for every matrix, in place
 
-Each is plain JAX on the decoder's matrices alone: nothing is drawn, and there is nothing between
-the products. One layer is measured and counted `layers` times.
+Each is plain JAX on the matrices of one layer, counted `layers` times: nothing is drawn, and there
+is nothing between the products.
 """
 
 import dataclasses
@@ -47,33 +47,24 @@ class Subspace:
         weights = [jnp.zeros(shape) for shape in _shapes(size.width)]
         left = [jnp.ones((w.shape[0], self.rank)) for w in weights]
         right = [jnp.ones((self.rank, w.shape[1])) for w in weights]
-        seconds = self._products(size, weights, left, right) + _lift(weights, left, right)
+        seconds = self._products(size, left, right) + _lift(weights, left, right)
         if self.orthogonalized:
             tx = zojax.orthogonalize()
             seconds += _seconds(lambda cores: tx.update(cores, tx.init(cores))[0], left)
         return 1 + size.layers * seconds / plain
 
-    def _products(self, size: Size, weights: list, left: list, right: list) -> float:
-        """Seconds that the products with U and P add to those with W."""
-        tokens = (self.evaluations, size.batch * size.length)
-        inputs = [jnp.ones((*tokens, w.shape[0])) for w in weights]
+    def _products(self, size: Size, left: list, right: list) -> float:
+        """Seconds of the products with U and P for the tokens of all perturbed losses.
 
-        def both(inputs: list, weights: list, left: list, right: list) -> list:
-            def one(x: jax.Array, w: jax.Array, u: jax.Array, p: jax.Array) -> jax.Array:
-                return (x @ w).at[: self.perturbed].add((x[: self.perturbed] @ u) @ p)
+        They are read once, in place of being added to those with W.
+        """
+        tokens = self.perturbed * size.batch * size.length
+        inputs = [jnp.ones((tokens, u.shape[0])) for u in left]
 
-            return jax.tree.map(one, inputs, weights, left, right)
+        def products(inputs: list, left: list, right: list) -> list:
+            return jax.tree.map(lambda x, u, p: jnp.sum((x @ u) @ p), inputs, left, right)
 
-        def plain(inputs: list, weights: list, left: list, right: list) -> list:
-            return jax.tree.map(jnp.matmul, inputs, weights)
-
-        args = (inputs, weights, left, right)
-        programs = {name.__name__: compiled(name, *args)[0] for name in (both, plain)}
-        runs: dict[str, Callable[[], Any]] = {
-            name: lambda run=program: run(*args) for name, program in programs.items()
-        }
-        times = median_seconds(runs)
-        return max(times["both"] - times["plain"], 0.0)
+        return _seconds(products, inputs, left, right)
 
 
 def _shapes(width: int) -> list[tuple[int, int]]:
