@@ -1,13 +1,16 @@
 """How long does a step take to compile, and does that grow with the layers?
 
-    python -m experiments.benchmarks.compile           about 5 minutes on 2 cores
+    python -m experiments.benchmarks.compile           about 6 minutes on 2 cores
 
 For the decoder as a list of 24 layers, and scanned with 24 and 96, this traces and compiles a step
-of MeZO under several laws, and counts the equations of the traced program, which is what the time
-follows on a machine that does nothing else.
+of MeZO under several laws, one form after another, several times over, and prints the median. It
+also counts the equations of the traced program, which is what the time follows on a machine that
+does nothing else.
 """
 
 import dataclasses
+import statistics
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -26,6 +29,7 @@ class Settings:
     size: Size = dataclasses.field(default_factory=Size)
     deeper: int = 4
     """How many times as many layers the second scanned form has."""
+    repetitions: int = 3
 
 
 def main(settings: Settings) -> list[dict[str, Any]]:
@@ -33,19 +37,29 @@ def main(settings: Settings) -> list[dict[str, Any]]:
     report = Report("compile", ("form", "layers", "law", "equations", "compile s"), settings)
     size = settings.size
     deep = dataclasses.replace(size, layers=settings.deeper * size.layers)
-    for make, of in ((plain_list, size), (scanned, size), (scanned, deep)):
-        form = make(of)
-        for law in LAWS:
-            report.row(form.name, of.layers, law, *_measure(form, law))
+    forms = [(make(of), of) for make, of in ((plain_list, size), (scanned, size), (scanned, deep))]
+    for law in LAWS:
+        rounds = [[_measure(form, law) for form, _ in forms] for _ in range(settings.repetitions)]
+        for (form, of), times in zip(forms, zip(*rounds, strict=True), strict=True):
+            report.row(form.name, of.layers, law, _size(form, law), statistics.median(times))
     return report.finish()
 
 
-def _measure(form: Form, law: str) -> tuple[int, float]:
+def _measure(form: Form, law: str) -> float:
+    step, args = _step(form, law)
+    return compiled(step, *args, donate=(0, 1))[1]
+
+
+def _size(form: Form, law: str) -> int:
+    step, args = _step(form, law)
+    return equations(jax.make_jaxpr(step)(*args))
+
+
+def _step(form: Form, law: str) -> tuple[Callable, tuple]:
+    """A new step, which nothing has traced, and the shapes that it takes."""
     tx, step = lazy_step(form.loss, law)
     shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), form.params)
-    state = jax.eval_shape(tx.init, shapes)
-    _, seconds = compiled(step, shapes, state, form.batch, donate=(0, 1))
-    return equations(jax.make_jaxpr(step)(shapes, state, form.batch)), seconds
+    return step, (shapes, jax.eval_shape(tx.init, shapes), form.batch)
 
 
 def equations(program: Any) -> int:
