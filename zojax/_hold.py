@@ -51,6 +51,15 @@ def keep(make: Callable[[Any], jax.Array], operand: Any, datum: jax.Array) -> ja
     )
 
 
+def waiting_zero(dtype: Any, datum: jax.Array) -> jax.Array:
+    """0, in a form that the compiler has to wait for.
+
+    Loops that add up begin with zeros. XLA makes all that it knows to be zeros, and buffers for
+    them, before everything else; the results of all leaves would exist at once.
+    """
+    return keep(jnp.zeros_like, jnp.ones((), dtype), datum)
+
+
 def _conditionally(ready: jax.Array, make: Callable[[Any], jax.Array], operand: Any) -> jax.Array:
     shape = jax.eval_shape(make, operand)
     return jax.lax.cond(ready, make, lambda _: jnp.zeros(shape.shape, shape.dtype), operand)

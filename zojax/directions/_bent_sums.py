@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from zojax._hold import keep
+from zojax._hold import keep, waiting_zero
 from zojax.directions._bent import Bent, contracted
 
 # Entries of noise that are drawn at a time, unless one layer of a stack has more.
@@ -50,9 +50,7 @@ def sum_bent(
             for out, part in zip(sums, parts, strict=True)
         )
 
-    # 0, but the compiler does not know: it makes constants, and buffers for them, ahead of time.
-    zero = jnp.where(jnp.isnan(coefficients[0]), coefficients[0], 0)
-    none = jnp.broadcast_to(zero.astype(dtype), shape), jnp.zeros_like(along)
+    none = jnp.full(shape, waiting_zero(dtype, datum)), jnp.zeros_like(along)
     return jax.lax.fori_loop(0, -(-size // length), write, none)
 
 
@@ -78,5 +76,6 @@ def _sum_block(
     count = coefficients.shape[0]
     if count == 1:
         return terms(0, datum)
-    none = [jnp.zeros(out.shape, out.dtype) for out in jax.eval_shape(lambda: terms(0, datum))]
-    return jax.lax.fori_loop(0, count, add, tuple(none))
+    outs = jax.eval_shape(lambda: terms(0, datum))
+    none = tuple(jnp.full(out.shape, waiting_zero(out.dtype, datum)) for out in outs)
+    return jax.lax.fori_loop(0, count, add, none)
