@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from zojax._hold import keep
 from zojax.directions._views import MatrixView
 
 LETTERS = "abcdefghijklmnopqrstuvwxyABCDEFGHIJKLMNOPQRSTUVWXYZ"  # of axes; "z" is the rank
@@ -65,8 +66,10 @@ class Factors(eqx.Module):
         return False
 
     def draw(self, shape: Sequence[int], datum: jax.Array | None = None) -> jax.Array:
-        """Returns z of this shape, float32. The datum, which says when to draw, has no use here."""
-        del shape, datum
+        """Returns z of this shape, float32; with a datum, multiplied out when that is known."""
+        del shape
+        if datum is not None and self.left.shape[-1] > FUSED_RANK:
+            return keep(lambda factors: factors.draw(()), self, datum)
         z, left, right = self.subscripts(LETTERS[: len(self.axes)])
         return self.scale * sum_over_rank(self.left, left, self.right, right, z)
 

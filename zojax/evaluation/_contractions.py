@@ -1,7 +1,8 @@
 """Rules for where a perturbed leaf meets data: contractions and gathered rows.
 
     dense      x · (W + r z):  z is drawn when x is known, once for all points that share it
-    factored   x · W + r (x · L) · Rᵀ:  one product with the base weight for all points and queries
+    factored   x · W + r (x · L) · Rᵀ:  one product with the base weight for all points and queries;
+               on CPU x · (W + r L · Rᵀ), where wide factors meet so many tokens that it is faster
     block      x · W where another block is active: nothing is drawn, and all points share W
 
 A wide dense leaf (an embedding used as the head) is perturbed in blocks: of the axis that the
@@ -17,13 +18,15 @@ from jax.typing import ArrayLike
 
 from zojax._hold import keep, known
 from zojax._mesh import has_explicit_axes, spans_devices
-from zojax.directions import Block, Factors
+from zojax.directions import Block, Factors, wide
 from zojax.directions._factors import FUSED_RANK, LETTERS, sum_over_rank
 from zojax.evaluation._perturbed import Perturbed, teeth
 
 # Summing over blocks reads and writes the result once a block, so it waits for larger leaves.
 _PATIENCE = 4
 _MOST_BLOCKS = 64
+# Multiplications that take as long as to write and read an entry of a weight (two CPU cores).
+_TRAFFIC = 8
 
 
 @quax.register(jax.lax.dot_general_p)
@@ -59,7 +62,12 @@ def _contract(x: jax.Array, leaf: Perturbed, numbers, params) -> jax.Array:
 
 def _contract_base(x: jax.Array, leaf: Perturbed, numbers, params) -> jax.Array:
     if isinstance(leaf.recipe, Factors):
-        return _contract_factors(x, leaf, numbers, params)
+        if not _cheaper_multiplied_out(x, leaf, numbers):
+            return _contract_factors(x, leaf, numbers, params)
+        return jax.lax.platform_dependent(
+            cpu=lambda: _contract_dense(x, leaf, numbers, params),
+            default=lambda: _contract_factors(x, leaf, numbers, params),
+        )
     if isinstance(leaf.recipe, Block) and not leaf.recipe.cut:
         return jax.lax.cond(
             leaf.recipe.active,
@@ -68,6 +76,11 @@ def _contract_base(x: jax.Array, leaf: Perturbed, numbers, params) -> jax.Array:
             ),
             lambda: _dot(x, leaf.cast(leaf.base), numbers, params),
         )
+    return _contract_dense(x, leaf, numbers, params)
+
+
+def _contract_dense(x: jax.Array, leaf: Perturbed, numbers, params) -> jax.Array:
+    """With the perturbed leaf, whole or in blocks of it."""
     (_, contracted), (_, batch) = numbers
     free = [axis for axis in range(leaf.ndim) if axis not in (*contracted, *batch)]
     if (axis := _longest(leaf, free)) is not None:
@@ -79,6 +92,23 @@ def _contract_base(x: jax.Array, leaf: Perturbed, numbers, params) -> jax.Array:
         if blocks > 1:
             return _in_blocks(_by_summed_axis, x, leaf, numbers, params, axis, blocks)
     return _dot(x, leaf.dense(x), numbers, params)
+
+
+def _cheaper_multiplied_out(x: jax.Array, leaf: Perturbed, numbers) -> bool:
+    """Whether a CPU forms W + r L · Rᵀ in less time than x takes through L and Rᵀ.
+
+    Through the rank, that is a product for each token and another array of the size of the result;
+    multiplied out, one for each weight, and weights to write and read. In narrow dtypes the sum
+    would round what is added to the result as it is. On a mesh factors stay where they are.
+    """
+    factors, ((contract_x, _), (batch_x, _)) = leaf.recipe, numbers
+    rank = factors.left.shape[-1]
+    exact = all(wide(dtype) == dtype for dtype in leaf.dtypes)
+    if rank <= FUSED_RANK or not exact or spans_devices():
+        return False
+    tokens = math.prod(n for axis, n in enumerate(x.shape) if axis not in (*contract_x, *batch_x))
+    through = tokens * (factors.left.size + factors.right.size)
+    return through > leaf.base.size * (rank + _TRAFFIC)
 
 
 def _dot(x: jax.Array, w: jax.Array, numbers, params) -> jax.Array:
