@@ -1,6 +1,7 @@
 """What a method of low-rank directions must cost beside its forwards, in the smallest programs.
 
-    products   (x U) P beside x W, for every matrix and the tokens of every perturbed loss
+    products   (x U) P beside x W, for every matrix and the tokens of every perturbed loss; or
+               W + U P for every matrix and direction, if that is faster
     msign      Newton-Schulz on one core for every matrix
     lift       W + U P for every matrix, in place
 
@@ -27,14 +28,14 @@ class Subspace:
 
     Attributes:
       rank: of its directions.
+      directions: how many.
       perturbed: losses at perturbed weights.
-      evaluations: losses.
       orthogonalized: whether the cores' mean is.
     """
 
     rank: int
+    directions: int
     perturbed: int
-    evaluations: int
     orthogonalized: bool
 
     def least(self, size: Size, plain: float) -> float:
@@ -47,7 +48,8 @@ class Subspace:
         weights = [jnp.zeros(shape) for shape in _shapes(size.width)]
         left = [jnp.ones((w.shape[0], self.rank)) for w in weights]
         right = [jnp.ones((self.rank, w.shape[1])) for w in weights]
-        seconds = self._products(size, left, right) + _lift(weights, left, right)
+        lift = _lift(weights, left, right)
+        seconds = lift + min(self._products(size, left, right), self.directions * lift)
         if self.orthogonalized:
             tx = zojax.orthogonalize()
             seconds += _seconds(lambda cores: tx.update(cores, tx.init(cores))[0], left)

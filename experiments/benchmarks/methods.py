@@ -71,10 +71,10 @@ METHODS: dict[str, Callable[..., optax.GradientTransformation]] = {
 ADAPTERS_ALONE = ("ar1_zo",)
 # What the methods of subspaces add to their forwards.
 ADDED = {
-    "mezo, bases of rank 48": Subspace(48, perturbed=2, evaluations=2, orthogonalized=False),
-    "mezo, bases of rank 12": Subspace(12, perturbed=2, evaluations=2, orthogonalized=False),
-    "zo_muon": Subspace(64, perturbed=4, evaluations=5, orthogonalized=True),
-    "zo_muon, rank 16": Subspace(16, perturbed=4, evaluations=5, orthogonalized=True),
+    "mezo, bases of rank 48": Subspace(48, directions=1, perturbed=2, orthogonalized=False),
+    "mezo, bases of rank 12": Subspace(12, directions=1, perturbed=2, orthogonalized=False),
+    "zo_muon": Subspace(64, directions=4, perturbed=4, orthogonalized=True),
+    "zo_muon, rank 16": Subspace(16, directions=4, perturbed=4, orthogonalized=True),
 }
 COLUMNS = (
     "method",

@@ -1,4 +1,4 @@
-"""Wide factors meet many tokens multiplied out, and few through the rank; the values are the same."""
+"""Wide factors meet many tokens multiplied out, and few through the rank, with the same values."""
 
 import jax
 import jax.numpy as jnp
