@@ -75,7 +75,7 @@ class Settings:
     chunk_size: int | Literal["auto"] | None = None
     """Directions evaluated side by side; None: auto, the most that fit into the memory budget."""
     memory_budget_gib: float | None = None
-    """For auto; None: 90 % of what jax has of the device, or, where that is not known (CPU), 1.25
+    """For auto; None: 90 % of what jax has of the device, or, where that is not known (CPU), 1.05
     times what an update needs with one direction at a time."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the weights."""

@@ -8,8 +8,11 @@ pytest.importorskip("peft", reason="it reads the adapters")
 from experiments import families
 from zojax import models
 
-# PEFT asks transformers by a name that is about to go.
-pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated")
+# PEFT asks transformers by names that are about to go.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated"),
+    pytest.mark.filterwarnings("ignore:.past_key_values. is deprecated"),
+]
 
 
 def test_every_family_is_there():

@@ -12,7 +12,10 @@ peft = pytest.importorskip("peft")
 transformers = pytest.importorskip("transformers")
 
 # PEFT asks transformers for what that has renamed.
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.past_key_values. is deprecated:FutureWarning"),
+]
 
 IDS = np.array([[0, 6, 7, 8], [10, 11, 12, 13]])
 MASK = np.array([[0, 1, 1, 1], [1, 1, 1, 1]])
