@@ -11,10 +11,10 @@ from zojax.training._measure import peak_bytes
 # Of the memory that a device offers; the rest is for what the compiler does not count (work space
 # of libraries, gaps between buffers).
 _SHARE_OF_DEVICE = 0.9
-# Of the peak of one direction at a time, where a device does not say what it offers. On a CPU, which
-# one batch of many tokens fills, more of them side by side are slower: chunks of 8 had 0.83 of the
-# throughput of plain forwards, chunks of 1 and 4 had 1.02 and 0.95 (512 tokens, width 512). With few
-# tokens, where sharing the weights pays, activations are small and a chunk costs next to no memory.
+# Of the peak of one direction at a time, where a device does not say what it offers. A CPU is full
+# with one batch of many tokens, and slower with several side by side: chunks of 8 had 0.83 of the
+# throughput of plain forwards, those of 4 and 1 had 0.95 and 1.02 (512 tokens, width 512). Of few
+# tokens, which had better share the weights, activations are small: they cost next to no memory.
 _SHARE_OF_ONE = 1.05
 
 
