@@ -56,7 +56,9 @@ def factored(
 ) -> Sampler:
     """Z = scale · L · core · Rᵀ on matrices, N(0, I) elsewhere. The defaults are EGGROLL's.
 
-    Evaluated as x@W + radius (x@L)@(core Rᵀ): neither Z nor W + radius Z is formed.
+    Evaluated as x@W + radius (x@L)@(core Rᵀ): neither Z nor W + radius Z is formed. But on a CPU,
+    if the rank is above 8 and there are so many tokens that this is faster, both are, of a matrix
+    (or a layer of a stack) at a time.
 
     Args:
       rank: r, columns of L and R; at least 1. A matrix with a side below r gets that side.
