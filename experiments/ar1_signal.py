@@ -27,6 +27,7 @@ import tyro
 from experiments._ar1_slopes import measured
 from experiments._ar1_toy import GRID, final_losses
 from experiments._compilation_cache import keep_compiled_programs
+from experiments._vectors import use_wide_vectors
 from zojax import lora
 
 RESULTS = Path(__file__).parent / "results" / "ar1_signal.jsonl"
@@ -187,5 +188,6 @@ def _line(row: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    use_wide_vectors()
     keep_compiled_programs()
     main(tyro.cli(Settings))

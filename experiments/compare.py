@@ -16,6 +16,7 @@ import tyro
 from experiments._compilation_cache import keep_compiled_programs
 from experiments._methods import METHODS
 from experiments._settings import Settings
+from experiments._vectors import use_wide_vectors
 from experiments.finetune import finetune
 from experiments.references import References, untrained
 
@@ -105,5 +106,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    use_wide_vectors()
     keep_compiled_programs()
     main()

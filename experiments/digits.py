@@ -26,6 +26,7 @@ import tyro
 
 from experiments._compilation_cache import keep_compiled_programs
 from experiments._digits_run import EVALUATIONS, GRIDS, Split, halves, pretrain, scorer, trainer
+from experiments._vectors import use_wide_vectors
 
 RESULTS = Path(__file__).parent / "results" / "digits.jsonl"
 METHODS = tuple(EVALUATIONS)
@@ -191,5 +192,6 @@ def _finals(runs: list[dict[str, Any]], method: str) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
+    use_wide_vectors()
     keep_compiled_programs()
     main(tyro.cli(Settings, description=__doc__))

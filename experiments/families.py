@@ -24,6 +24,7 @@ from rich.table import Table
 from experiments import _transformers_models as theirs
 from experiments._compilation_cache import keep_compiled_programs
 from experiments._settings import Settings as RunSettings
+from experiments._vectors import use_wide_vectors
 from experiments.finetune import finetune
 from zojax import lora, models, prefix
 
@@ -141,5 +142,6 @@ def _show(rows: list[Row]) -> None:
 
 
 if __name__ == "__main__":
+    use_wide_vectors()
     keep_compiled_programs()
     main(tyro.cli(Settings, description=__doc__))

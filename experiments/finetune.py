@@ -32,6 +32,7 @@ from experiments._progress import ProgressView, Window
 from experiments._report import Result, describe, report, summarize
 from experiments._run import Run
 from experiments._settings import Settings
+from experiments._vectors import use_wide_vectors
 from zojax import training
 
 
@@ -204,5 +205,6 @@ def _answer(command: Command) -> bool:
 
 
 if __name__ == "__main__":
+    use_wide_vectors()
     keep_compiled_programs()
     main()

@@ -33,6 +33,7 @@ from experiments._functions import FUNCTIONS
 from experiments._synthetic_plot import plot
 from experiments._synthetic_run import Configuration, run
 from experiments._synthetic_table import ESTIMATORS, RULES, mean_logs, table
+from experiments._vectors import use_wide_vectors
 
 # These say what is run or where, and nothing about the numbers that come out.
 _NO_SETTING = ("functions", "rules", "estimators", "processes", "out", "resume")
@@ -183,5 +184,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    use_wide_vectors()
     keep_compiled_programs()
     main()

@@ -20,6 +20,7 @@ import jax
 import tyro
 
 import zojax
+from experiments._vectors import use_wide_vectors
 from experiments.benchmarks._forms import Form, Size, forms
 from experiments.benchmarks._report import Report
 from experiments.benchmarks._steps import compiled, lazy_step, random_tokens, repeated, running
@@ -103,4 +104,5 @@ def _words(method: Callable, form: Form, law: str, tokens: jax.Array) -> int:
 
 
 if __name__ == "__main__":
+    use_wide_vectors()
     main(tyro.cli(Settings))

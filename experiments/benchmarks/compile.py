@@ -17,6 +17,7 @@ import jax
 import jax.extend
 import tyro
 
+from experiments._vectors import use_wide_vectors
 from experiments.benchmarks._forms import Form, Size, plain_list, scanned
 from experiments.benchmarks._report import Report
 from experiments.benchmarks._steps import LAWS, compiled, lazy_step
@@ -77,4 +78,5 @@ def equations(program: Any) -> int:
 
 
 if __name__ == "__main__":
+    use_wide_vectors()
     main(tyro.cli(Settings))

@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import tyro
 
+from experiments._vectors import use_wide_vectors
 from experiments.benchmarks._families import families
 from experiments.benchmarks._forms import Form, Size, forms
 from experiments.benchmarks._report import Report
@@ -65,4 +66,5 @@ def _measure(form: Form, report: Report) -> None:
 
 
 if __name__ == "__main__":
+    use_wide_vectors()
     main(tyro.cli(Settings))

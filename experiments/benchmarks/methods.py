@@ -22,6 +22,7 @@ import optax
 import tyro
 
 import zojax
+from experiments._vectors import use_wide_vectors
 from experiments.benchmarks._bounds import Bounds
 from experiments.benchmarks._floors import Subspace
 from experiments.benchmarks._forms import Form, Size, adapted, scanned
@@ -143,4 +144,5 @@ def _is_key(leaf: jax.Array) -> bool:
 
 
 if __name__ == "__main__":
+    use_wide_vectors()
     main(tyro.cli(Settings))

@@ -23,6 +23,7 @@ import torch
 import tyro
 from evosax.algorithms import Open_ES
 
+from experiments._vectors import use_wide_vectors
 from experiments.benchmarks import _torch_mezo
 from experiments.benchmarks._forms import Form, Size, scanned
 from experiments.benchmarks._report import Report
@@ -106,4 +107,5 @@ def _open_es(form: Form) -> tuple[Callable, Any, jax.Array]:
 
 
 if __name__ == "__main__":
+    use_wide_vectors()
     main(tyro.cli(Settings))

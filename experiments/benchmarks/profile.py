@@ -21,6 +21,7 @@ from typing import Any
 import jax
 import tyro
 
+from experiments._vectors import use_wide_vectors
 from experiments.benchmarks._forms import Size, scanned
 from experiments.benchmarks._report import Report
 from experiments.benchmarks._steps import compiled, lazy_step, random_tokens, running
@@ -88,4 +89,5 @@ def _kinds(program: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    use_wide_vectors()
     main(tyro.cli(Settings))

@@ -22,6 +22,7 @@ import optax
 import tyro
 
 import zojax
+from experiments._vectors import use_wide_vectors
 from experiments.benchmarks._forms import Form, Size, scanned
 from experiments.benchmarks._report import Report
 from experiments.benchmarks._steps import (
@@ -139,4 +140,5 @@ def _seconds(timed: dict[Any, Callable[[], Any]], *, repetitions: int) -> dict[A
 
 
 if __name__ == "__main__":
+    use_wide_vectors()
     main(tyro.cli(Settings))

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import tyro
 
+from experiments._vectors import use_wide_vectors
 from experiments.benchmarks._bounds import Bounds
 from experiments.benchmarks._forms import Form, Size, forms
 from experiments.benchmarks._ratios import ratio
@@ -78,4 +79,5 @@ def _measure(form: Form, settings: Settings, bounds: Bounds, report: Report) -> 
 
 
 if __name__ == "__main__":
+    use_wide_vectors()
     main(tyro.cli(Settings))

@@ -12,6 +12,7 @@ from typing import Any
 
 import tyro
 
+from experiments._vectors import use_wide_vectors
 from experiments.benchmarks._bounds import Bounds
 from experiments.benchmarks._forms import Size, scanned
 from experiments.benchmarks._ratios import ratio
@@ -68,4 +69,5 @@ def main(settings: Settings) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
+    use_wide_vectors()
     main(tyro.cli(Settings))

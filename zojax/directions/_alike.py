@@ -14,8 +14,6 @@ from zojax.directions._rows import Rows
 
 # Of all entries, this share is drawn at a time: less than a step needs for its evaluations.
 _SHARE = 1 / 32
-# What is drawn beforehand is written and read back: not worth it for leaves of which few fit.
-_LEAST = 3
 
 
 def sum_of_alike(
@@ -62,7 +60,7 @@ def groups_alike(rows: dict[int, Rows], shapes: Sequence[tuple[int, ...]]) -> li
     budget = _SHARE * sum(map(math.prod, shapes))
     groups: dict[tuple, list[int]] = {}
     for place, recipe in rows.items():
-        if not recipe.packed and 0 < _LEAST * math.prod(shapes[place]) <= budget:
+        if not recipe.packed and 0 < 2 * math.prod(shapes[place]) <= budget:
             groups.setdefault((shapes[place], recipe.law), []).append(place)
     parts = []
     for (shape, _), places in groups.items():

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from zojax._cut import cutter
 from zojax._hold import keep
 from zojax._typing import Key
 from zojax.directions._bent import Bent
@@ -28,7 +29,9 @@ _LEAST = 1 << 14
 
 def dense_recipes(law: Law, keys: Key, shapes: Sequence[tuple[int, ...]]) -> tuple[Rows, ...]:
     """One recipe for each leaf, `keys` being theirs."""
-    return tuple(Rows.of(shape, keys[place], law) for place, shape in enumerate(shapes))
+    cut, generator = cutter(jax.random.key_data(keys)), jax.random.key_impl(keys)
+    each = [jax.random.wrap_key_data(cut(i, 1)[0], impl=generator) for i in range(len(shapes))]
+    return tuple(Rows.of(shape, key, law) for shape, key in zip(shapes, each, strict=True))
 
 
 def drawn_together(direction: tuple, shapes: Sequence[tuple[int, ...]]) -> tuple:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from zojax._cut import cutter
 from zojax._hold import hold
 from zojax._mesh import replicated
 from zojax._random import row_bits
@@ -81,8 +82,9 @@ def draw_arrays(law: Law, keys: Key, shapes: Sequence[tuple[int, ...]]) -> list[
             return law.expand(law.generate(keys, row, width), width)
 
         rows = replicated(hold(draw, of_row, jax.random.key_data(of_row)))
+        cut = cutter(rows)
         for place, end, count in zip(places, ends, counts, strict=True):
-            arrays[place] = replicated(rows[end - count : end].reshape(shapes[place]))
+            arrays[place] = replicated(cut(end - count, count).reshape(shapes[place]))
     return arrays
 
 
