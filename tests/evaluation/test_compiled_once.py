@@ -51,8 +51,8 @@ def _without_names(body):
 
 @pytest.mark.parametrize(
     "sampler",
-    [zojax.gaussian(), zojax.rademacher(), zojax.factored(1), zojax.factored(4)],
-    ids=["gaussian", "rademacher", "rank 1", "rank 4"],
+    [zojax.gaussian(), zojax.rademacher(), zojax.factored(1)],
+    ids=["gaussian", "rademacher", "rank 1"],
 )
 def test_more_layers_are_no_more_loops_to_compile(sampler):
     six, twelve = (_step(sampler, layers) for layers in (6, 12))

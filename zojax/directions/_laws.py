@@ -58,6 +58,9 @@ RADEMACHER = Law(_words, _signs, packed=True)
 
 # Larger arrays are drawn by themselves: cutting them out of a common buffer would copy them.
 _ALONE = 1 << 16
+# The entries of a row that is no wider are read side by side where they are used (the factors of a
+# low rank, for every token), and that loop is only vectorized if the compiler knows their place.
+_NARROW = 8
 
 
 def draw_arrays(law: Law, keys: Key, shapes: Sequence[tuple[int, ...]]) -> list[jax.Array]:
@@ -82,10 +85,15 @@ def draw_arrays(law: Law, keys: Key, shapes: Sequence[tuple[int, ...]]) -> list[
             return law.expand(law.generate(keys, row, width), width)
 
         rows = replicated(hold(draw, of_row, jax.random.key_data(of_row)))
-        cut = cutter(rows)
+        cut = _slicer(rows) if 1 < width <= _NARROW else cutter(rows)
         for place, end, count in zip(places, ends, counts, strict=True):
             arrays[place] = replicated(cut(end - count, count).reshape(shapes[place]))
     return arrays
+
+
+def _slicer(array: jax.Array) -> Callable[[int, int], jax.Array]:
+    """What `cutter` returns, with the places in sight."""
+    return lambda start, length: array[start : start + length]
 
 
 def _groups(shapes: Sequence[tuple[int, ...]]) -> list[list[int]]:
