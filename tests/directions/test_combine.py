@@ -102,3 +102,14 @@ def test_sums_of_several_queries_exist_one_after_another(key):
     donated = jax.jit(step, donate_argnums=(0, 1, 2))
     compiled = donated.lower(leaves, leaves, leaves, key).compile()
     assert compiled.memory_analysis().temp_size_in_bytes < 2.5 * 4 * leaves[0].size
+
+
+@pytest.mark.parametrize(
+    "sampler", [zojax.gaussian(), zojax.rademacher(), zojax.factored(1)], ids=range(3)
+)
+def test_a_leaf_without_entries_takes_no_part(sampler):
+    params = {"none": jnp.zeros((0, 5)), "some": jnp.ones((3, 4))}
+    directions, _ = sampler.draw(sampler.init(params), jax.random.key(0), jnp.int32(0), 2, params)
+    total = zojax.combine(jnp.ones(2), directions, params)
+    assert total["none"].shape == (0, 5)
+    assert jnp.any(total["some"])

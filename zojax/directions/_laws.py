@@ -49,7 +49,7 @@ def _signs(words: jax.Array, width: int) -> jax.Array:
     sign = (words >> jnp.arange(32, dtype=jnp.uint32)) << jnp.uint32(31)
     ones = jax.lax.bitcast_convert_type(jnp.float32(1), jnp.uint32)
     signs = jax.lax.bitcast_convert_type(sign | ones, jnp.float32)
-    return signs.reshape(*words.shape[:-2], -1)[..., :width]
+    return signs.reshape(*words.shape[:-2], 32 * words.shape[-2])[..., :width]
 
 
 GAUSSIAN = Law(_normal, lambda rows, width: rows, packed=False)

@@ -69,7 +69,7 @@ def matrices(
     """For every leaf of params the matrix that it is, or None."""
     seen = []
     for path, leaf in jax.tree.leaves_with_path(params):
-        view = checked_view(views, path, leaf)
+        view = checked_view(views, path, leaf) if leaf.size else None
         seen.append(None if view is None else _matrix(view, leaf.shape, kinds, rank, scale))
     return seen
 
