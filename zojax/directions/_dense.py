@@ -12,10 +12,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from zojax._cut import cutter
 from zojax._hold import keep
 from zojax._typing import Key
 from zojax.directions._bent import Bent
+from zojax.directions._cut import cutter
 from zojax.directions._drawn import Drawn
 from zojax.directions._factors import Factors
 from zojax.directions._laws import Law, draw_arrays

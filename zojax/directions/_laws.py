@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zojax._cut import cutter
 from zojax._hold import hold
 from zojax._mesh import replicated
 from zojax._random import row_bits
 from zojax._typing import Key
+from zojax.directions._cut import cutter
 from zojax.directions._normal import normal
 
 
