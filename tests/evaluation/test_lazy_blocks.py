@@ -9,6 +9,7 @@ import pytest
 from evaluated_models import MODELS
 
 import zojax
+from zojax.evaluation import _contractions
 
 RADIUS = jnp.array([0.2, -0.2])
 # As for directions on all of params: sums in another order, relative to a loss of order 1.
@@ -69,3 +70,55 @@ def test_slices_across_everything(model):
         lazy, materialized = both(params, jnp.int32(step))
         np.testing.assert_allclose(lazy, materialized, rtol=RTOL)
         assert np.ptp(materialized) > 1e-4
+
+
+@pytest.mark.parametrize("scanned", [False, True], ids=["list", "scan"])
+def test_points_share_a_product_until_they_meet_the_block(scanned, monkeypatch):
+    """With layer i active, the products of those before it are formed once, all others twice."""
+    count, width = 5, 8
+    params = {"layers": jax.random.normal(jax.random.key(0), (count, width, width))}
+    if not scanned:
+        params = {"layers": list(params["layers"])}
+
+    def loss(params):
+        x = jnp.ones((3, width))
+        if scanned:
+            x, _ = jax.lax.scan(lambda x, w: (jnp.tanh(x @ w), None), x, params["layers"])
+        else:
+            for w in params["layers"]:
+                x = jnp.tanh(x @ w)
+        return jnp.sum(x**2)
+
+    products = []
+    dot = _contractions._dot
+
+    def counted(*args):
+        product = dot(*args)
+        jax.debug.callback(products.append, product[0, 0])  # for every point that has its own
+        return product
+
+    monkeypatch.setattr(_contractions, "_dot", counted)
+    sampler = zojax.blocks(zojax.gaussian(), zojax.layer_blocks(), order="cyclic")
+
+    @jax.jit
+    def losses(params, step):
+        directions, _ = sampler.draw((), jax.random.key(1), step, 1, params)
+        return zojax.evaluate(loss, params, directions, RADIUS)
+
+    for layer in range(count):
+        products.clear()
+        lazy = jax.block_until_ready(losses(params, jnp.int32(layer)))
+        jax.effects_barrier()
+        assert len(products) == layer + 2 * (count - layer)
+        assert np.ptp(lazy) > 1e-3
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_points_are_equal_bit_by_bit(dtype):
+    points = jnp.array([[1.0, jnp.nan], [1.0, jnp.nan], [1.0, jnp.nan]], dtype)
+    assert _contractions._equal(points)
+    assert not _contractions._equal(points.at[2, 0].set(1.01))
+    lanes = jnp.stack([points, points.at[1].multiply(2)], axis=1)
+    equal = jax.vmap(_contractions._equal, in_axes=1, out_axes=None)
+    assert not equal(lanes)
+    assert equal(lanes[:, :1])

@@ -3,7 +3,8 @@
     dense      x · (W + r z):  z is drawn when x is known, once for all points that share it
     factored   x · W + r (x · L) · Rᵀ:  one product with the base weight for all points and queries;
                on CPU x · (W + r L · Rᵀ), where wide factors meet so many tokens that it is faster
-    block      x · W where another block is active: nothing is drawn, and all points share W
+    block      x · W where another block is active: nothing is drawn, and all points share W; on CPU
+               they also share the product until they come to the block, for x is the same
 
 A wide dense leaf (an embedding used as the head) is perturbed in blocks: of the axis that the
 product keeps, else of the axis that it sums over.
@@ -74,7 +75,7 @@ def _contract_base(x: jax.Array, leaf: Perturbed, numbers, params) -> jax.Array:
             lambda: _contract_base(
                 x, leaf.replaced(leaf.base, leaf.recipe.recipe), numbers, params
             ),
-            lambda: _dot(x, leaf.cast(leaf.base), numbers, params),
+            lambda: _shared_dot(x, leaf.cast(leaf.base), numbers, params),
         )
     return _contract_dense(x, leaf, numbers, params)
 
@@ -113,6 +114,52 @@ def _cheaper_multiplied_out(x: jax.Array, leaf: Perturbed, numbers) -> bool:
 
 def _dot(x: jax.Array, w: jax.Array, numbers, params) -> jax.Array:
     return jax.lax.dot_general_p.bind(x, w, dimension_numbers=numbers, **params)
+
+
+def _shared_dot(x: jax.Array, w: jax.Array, numbers, params) -> jax.Array:
+    """The product with a weight that no point perturbs.
+
+    Points are lanes of `vmap`. On CPU they share the product while their x are equal; on other
+    devices the host would have to wait for the comparison, and on a mesh all devices.
+    """
+
+    @jax.custom_batching.custom_vmap
+    def dot(x: jax.Array, w: jax.Array) -> jax.Array:
+        return _dot(x, w, numbers, params)
+
+    @dot.def_vmap
+    def _of_points(axis_size: int, batched: list[bool], x: jax.Array, w: jax.Array):
+        def each(x: jax.Array, w: jax.Array) -> jax.Array:
+            axes = [0 if of_points else None for of_points in batched]
+            return jax.vmap(lambda x, w: _dot(x, w, numbers, params), axes)(x, w)
+
+        def once(x: jax.Array, w: jax.Array) -> jax.Array:
+            out = _dot(x[0], w, numbers, params)
+            return jnp.broadcast_to(out, (axis_size, *out.shape))
+
+        if batched != [True, False] or spans_devices():
+            return each(x, w), True
+        return jax.lax.platform_dependent(
+            x, w, cpu=lambda x, w: jax.lax.cond(_equal(x), once, each, x, w), default=each
+        ), True
+
+    return dot(x, w)
+
+
+@jax.custom_batching.custom_vmap
+def _equal(points: jax.Array) -> jax.Array:
+    """Whether all entries of axis 0 are the same, bit by bit."""
+    words = jax.lax.bitcast_convert_type(points, f"uint{8 * points.dtype.itemsize}")
+    # Reduced in two steps, as the first is vectorized along the last axis.
+    others = jnp.bitwise_or.reduce(words[1:] ^ words[:-1], axis=tuple(range(words.ndim - 1)))
+    return jnp.all(others == 0)
+
+
+@_equal.def_vmap
+def _equal_in_all_lanes(axis_size: int, batched: list[bool], points: jax.Array):
+    # A predicate for each lane would turn the conditional into both of its branches.
+    del axis_size, batched
+    return _equal(jnp.swapaxes(points, 0, 1)), False
 
 
 def _contract_factors(x: jax.Array, leaf: Perturbed, numbers, params) -> jax.Array:
