@@ -61,7 +61,10 @@ def rows_that_hold():
             for form, count in [*layers.items(), (everything.SCANNED, 96)]
             for law in laws
         ],
-        "queries": [{"queries": 32, "chosen": "auto", "throughput": 0.9}],
+        "queries": [
+            {"queries": 32, "chunk size": 1, "chosen": None, "throughput": 0.9},
+            {"queries": 32, "chunk size": 4, "chosen": "auto", "throughput": 0.9},
+        ],
         "bcd": [{"form": everything.SCANNED, "law": "gaussian", "MeZO / MeZO-BCD": 2.77}],
         "peers": [
             *(
@@ -90,7 +93,7 @@ def rows_that_hold():
 
 def test_aims_hold_where_every_figure_is_as_wanted():
     aims = list(everything.aims(rows_that_hold().__getitem__))
-    assert len(aims) == 3 * 4 + 1 + 3 * 4 + 3 * 4 + 12 + 7
+    assert len(aims) == 3 * 4 + 1 + 3 * 4 + 3 * 4 + 13 + 7
     assert all(aim.holds for aim in aims)
 
 
