@@ -10,6 +10,7 @@ from evaluated_models import MODELS
 
 import zojax
 from zojax.evaluation import _contractions
+from zojax.evaluation._together import equal
 
 RADIUS = jnp.array([0.2, -0.2])
 # As for directions on all of params: sums in another order, relative to a loss of order 1.
@@ -116,9 +117,9 @@ def test_points_share_a_product_until_they_meet_the_block(scanned, monkeypatch):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_points_are_equal_bit_by_bit(dtype):
     points = jnp.array([[1.0, jnp.nan], [1.0, jnp.nan], [1.0, jnp.nan]], dtype)
-    assert _contractions._equal(points)
-    assert not _contractions._equal(points.at[2, 0].set(1.01))
+    assert equal(points)
+    assert not equal(points.at[2, 0].set(1.01))
     lanes = jnp.stack([points, points.at[1].multiply(2)], axis=1)
-    equal = jax.vmap(_contractions._equal, in_axes=1, out_axes=None)
-    assert not equal(lanes)
-    assert equal(lanes[:, :1])
+    in_all = jax.vmap(equal, in_axes=1, out_axes=None)
+    assert not in_all(lanes)
+    assert in_all(lanes[:, :1])

@@ -22,6 +22,7 @@ from zojax._mesh import has_explicit_axes, spans_devices
 from zojax.directions import Block, Factors, wide
 from zojax.directions._factors import FUSED_RANK, LETTERS, sum_over_rank
 from zojax.evaluation._perturbed import Perturbed, teeth
+from zojax.evaluation._together import computed_together
 
 # Summing over blocks reads and writes the result once a block, so it waits for larger leaves.
 _PATIENCE = 4
@@ -75,7 +76,9 @@ def _contract_base(x: jax.Array, leaf: Perturbed, numbers, params) -> jax.Array:
             lambda: _contract_base(
                 x, leaf.replaced(leaf.base, leaf.recipe.recipe), numbers, params
             ),
-            lambda: _shared_dot(x, leaf.cast(leaf.base), numbers, params),
+            lambda: computed_together(
+                lambda x, w: _dot(x, w, numbers, params), x, leaf.cast(leaf.base)
+            ),
         )
     return _contract_dense(x, leaf, numbers, params)
 
@@ -114,52 +117,6 @@ def _cheaper_multiplied_out(x: jax.Array, leaf: Perturbed, numbers) -> bool:
 
 def _dot(x: jax.Array, w: jax.Array, numbers, params) -> jax.Array:
     return jax.lax.dot_general_p.bind(x, w, dimension_numbers=numbers, **params)
-
-
-def _shared_dot(x: jax.Array, w: jax.Array, numbers, params) -> jax.Array:
-    """The product with a weight that no point perturbs.
-
-    Points are lanes of `vmap`. On CPU they share the product while their x are equal; on other
-    devices the host would have to wait for the comparison, and on a mesh all devices.
-    """
-
-    @jax.custom_batching.custom_vmap
-    def dot(x: jax.Array, w: jax.Array) -> jax.Array:
-        return _dot(x, w, numbers, params)
-
-    @dot.def_vmap
-    def _of_points(axis_size: int, batched: list[bool], x: jax.Array, w: jax.Array):
-        def each(x: jax.Array, w: jax.Array) -> jax.Array:
-            axes = [0 if of_points else None for of_points in batched]
-            return jax.vmap(lambda x, w: _dot(x, w, numbers, params), axes)(x, w)
-
-        def once(x: jax.Array, w: jax.Array) -> jax.Array:
-            out = _dot(x[0], w, numbers, params)
-            return jnp.broadcast_to(out, (axis_size, *out.shape))
-
-        if batched != [True, False] or spans_devices():
-            return each(x, w), True
-        return jax.lax.platform_dependent(
-            x, w, cpu=lambda x, w: jax.lax.cond(_equal(x), once, each, x, w), default=each
-        ), True
-
-    return dot(x, w)
-
-
-@jax.custom_batching.custom_vmap
-def _equal(points: jax.Array) -> jax.Array:
-    """Whether all entries of axis 0 are the same, bit by bit."""
-    words = jax.lax.bitcast_convert_type(points, f"uint{8 * points.dtype.itemsize}")
-    # Reduced in two steps, as the first is vectorized along the last axis.
-    others = jnp.bitwise_or.reduce(words[1:] ^ words[:-1], axis=tuple(range(words.ndim - 1)))
-    return jnp.all(others == 0)
-
-
-@_equal.def_vmap
-def _equal_in_all_lanes(axis_size: int, batched: list[bool], points: jax.Array):
-    # A predicate for each lane would turn the conditional into both of its branches.
-    del axis_size, batched
-    return _equal(jnp.swapaxes(points, 0, 1)), False
 
 
 def _contract_factors(x: jax.Array, leaf: Perturbed, numbers, params) -> jax.Array:
