@@ -11,7 +11,7 @@ for the generator twice, and 32 signs packed in a word pay for the word 32 times
   on a device value would stop the host.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -51,13 +51,13 @@ def keep(make: Callable[[Any], jax.Array], operand: Any, datum: jax.Array) -> ja
     )
 
 
-def waiting_zeros(shape: Sequence[int], dtype: Any, datum: jax.Array) -> jax.Array:
-    """Zeros of this shape, in a form that the compiler has to wait for.
+def waiting_zero(dtype: Any, datum: jax.Array) -> jax.Array:
+    """0, in a form that the compiler has to wait for.
 
     Loops that add up begin with zeros. XLA makes all that it knows to be zeros, and buffers for
     them, before everything else; the results of all leaves would exist at once.
     """
-    return jnp.full(shape, jnp.where(known(datum), 0, 1), dtype)
+    return keep(jnp.zeros_like, jnp.ones((), dtype), datum)
 
 
 def _conditionally(ready: jax.Array, make: Callable[[Any], jax.Array], operand: Any) -> jax.Array:

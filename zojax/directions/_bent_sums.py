@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from zojax._hold import keep, waiting_zeros
+from zojax._hold import keep, waiting_zero
 from zojax.directions._bent import Bent, contracted
 
 # Entries of noise that are drawn at a time, unless one layer of a stack has more.
@@ -50,7 +50,7 @@ def sum_bent(
             for out, part in zip(sums, parts, strict=True)
         )
 
-    none = waiting_zeros(shape, dtype, datum), jnp.zeros_like(along)
+    none = jnp.full(shape, waiting_zero(dtype, datum)), jnp.zeros_like(along)
     return jax.lax.fori_loop(0, -(-size // length), write, none)
 
 
@@ -77,5 +77,5 @@ def _sum_block(
     if count == 1:
         return terms(0, datum)
     outs = jax.eval_shape(lambda: terms(0, datum))
-    none = tuple(waiting_zeros(out.shape, out.dtype, datum) for out in outs)
+    none = tuple(jnp.full(out.shape, waiting_zero(out.dtype, datum)) for out in outs)
     return jax.lax.fori_loop(0, count, add, none)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from zojax import _keys
-from zojax._hold import keep, waiting_zeros
+from zojax._hold import keep, waiting_zero
 from zojax._typing import Key, Params
 from zojax.directions._alike import sum_of_alike
 from zojax.directions._bent import Bent
@@ -200,7 +200,7 @@ def sum_dense(
     count = coefficients.shape[0]
     if written_out or count == 1:
         return sum(map(term, range(count))).astype(leaf.dtype)
-    none = waiting_zeros(leaf.shape, dtype, before)
+    none = jnp.full(leaf.shape, waiting_zero(dtype, before))
     total = jax.lax.fori_loop(0, count, lambda k, total: total + term(k), none)
     return total.astype(leaf.dtype)
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import quax
 from jax.typing import ArrayLike
 
-from zojax._hold import keep, waiting_zeros
+from zojax._hold import keep, known
 from zojax._mesh import has_explicit_axes, spans_devices
 from zojax.directions import Block, Factors, wide
 from zojax.directions._factors import FUSED_RANK, LETTERS, sum_over_rank
@@ -196,7 +196,7 @@ def _by_kept_axis(x, leaf: Perturbed, numbers, params, axis: int, blocks: int) -
             part = _dot(x, leaf.comb(axis, i, combs).dense(x), numbers, params)
             return jax.lax.dynamic_update_index_in_dim(out, part, i, along + 1)
 
-        parts = jax.lax.fori_loop(0, combs, comb, waiting_zeros(shape, out.dtype, x))
+        parts = jax.lax.fori_loop(0, combs, comb, _empty(shape, out.dtype, x))
         return parts.reshape(out.shape)
     length = -(-size // blocks)
 
@@ -206,7 +206,7 @@ def _by_kept_axis(x, leaf: Perturbed, numbers, params, axis: int, blocks: int) -
         part = _dot(x, leaf.slice(axis, first, length).dense(x), numbers, params)
         return jax.lax.dynamic_update_slice_in_dim(out, part, first, along)
 
-    return jax.lax.fori_loop(0, blocks, write, waiting_zeros(out.shape, out.dtype, x))
+    return jax.lax.fori_loop(0, blocks, write, _empty(out.shape, out.dtype, x))
 
 
 def _by_summed_axis(x, leaf: Perturbed, numbers, params, axis: int, blocks: int) -> jax.Array:
@@ -233,7 +233,7 @@ def _by_summed_axis(x, leaf: Perturbed, numbers, params, axis: int, blocks: int)
             return _dot(part, leaf.slice(axis, first, length).dense(x), numbers, wide)
 
     out = jax.eval_shape(term, 0)
-    zeros = waiting_zeros(out.shape, out.dtype, x)
+    zeros = jnp.zeros(out.shape, out.dtype) + _zero(out.dtype, x)
     total = jax.lax.fori_loop(0, whole, lambda i, total: total + term(i), zeros)
     if rest:
         total = total + term(0, rest, size - rest)
@@ -250,6 +250,15 @@ def _combs(size: int, blocks: int) -> int | None:
     if not spans_devices():
         return None
     return next((n for n in range(blocks, 2 * blocks + 1) if size % n == 0), None)
+
+
+def _zero(dtype, x: jax.Array) -> jax.Array:
+    """0, known only when x is: a loop's result is not allocated before its turn."""
+    return jnp.where(known(x), 0, 1).astype(dtype)
+
+
+def _empty(shape, dtype, x: jax.Array) -> jax.Array:
+    return jnp.broadcast_to(_zero(dtype, x), shape)
 
 
 @quax.register(jax.lax.gather_p)
