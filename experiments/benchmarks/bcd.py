@@ -35,7 +35,7 @@ class Settings:
     size: Size = dataclasses.field(default_factory=lambda: Size(batch=1, length=64))
     forms: tuple[str, ...] = ("scanned OPT", "plain list")
     laws: tuple[str, ...] = ("gaussian", "packed signs")
-    repetitions: int = 26  # each of the 26 blocks is active once
+    repetitions: int = 26  # as many as there are blocks: nearly each is active once
 
 
 METHODS = {"MeZO": zojax.mezo, "MeZO-BCD": zojax.mezo_bcd}

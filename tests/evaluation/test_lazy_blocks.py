@@ -10,7 +10,7 @@ from evaluated_models import MODELS
 
 import zojax
 from zojax.evaluation import _contractions
-from zojax.evaluation._together import equal
+from zojax.evaluation._together import computed_together, equal
 
 RADIUS = jnp.array([0.2, -0.2])
 # As for directions on all of params: sums in another order, relative to a loss of order 1.
@@ -112,6 +112,18 @@ def test_points_share_a_product_until_they_meet_the_block(scanned, monkeypatch):
         jax.effects_barrier()
         assert len(products) == layer + 2 * (count - layer)
         assert np.ptp(lazy) > 1e-3
+
+
+def test_inputs_that_are_no_floats_have_products_of_their_own():
+    """Booleans times weights: there are no bits of a float to compare."""
+    x = jnp.arange(6).reshape(2, 3)
+    w = jnp.arange(12.0).reshape(3, 4)
+
+    def product(x, w):
+        return jax.lax.dot_general(x, w, (((0,), (0,)), ((), ())))
+
+    together = jax.vmap(lambda x: computed_together(product, x, w))(x > 2)
+    np.testing.assert_array_equal(together, (x > 2).astype(w.dtype) @ w)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])

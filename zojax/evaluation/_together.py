@@ -30,7 +30,8 @@ def computed_together(
             out = fn(x[0], w)
             return jnp.broadcast_to(out, (axis_size, *out.shape))
 
-        if batched != [True, False] or spans_devices():
+        comparable = batched == [True, False] and jnp.issubdtype(x.dtype, jnp.floating)
+        if not comparable or spans_devices():
             return each(x, w), True
         return jax.lax.platform_dependent(
             x, w, cpu=lambda x, w: jax.lax.cond(equal(x), once, each, x, w), default=each
