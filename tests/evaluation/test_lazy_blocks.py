@@ -73,23 +73,9 @@ def test_slices_across_everything(model):
         assert np.ptp(materialized) > 1e-4
 
 
-@pytest.mark.parametrize("scanned", [False, True], ids=["list", "scan"])
-def test_points_share_a_product_until_they_meet_the_block(scanned, monkeypatch):
-    """With layer i active, the products of those before it are formed once, all others twice."""
-    count, width = 5, 8
-    params = {"layers": jax.random.normal(jax.random.key(0), (count, width, width))}
-    if not scanned:
-        params = {"layers": list(params["layers"])}
-
-    def loss(params):
-        x = jnp.ones((3, width))
-        if scanned:
-            x, _ = jax.lax.scan(lambda x, w: (jnp.tanh(x @ w), None), x, params["layers"])
-        else:
-            for w in params["layers"]:
-                x = jnp.tanh(x @ w)
-        return jnp.sum(x**2)
-
+def test_points_share_a_product_until_they_meet_the_block(monkeypatch):
+    """With layer i of a list active, the products before it are formed once, all others twice."""
+    params = list(jax.random.normal(jax.random.key(0), (5, 8, 8)))
     products = []
     dot = _contractions._dot
 
@@ -98,7 +84,46 @@ def test_points_share_a_product_until_they_meet_the_block(scanned, monkeypatch):
         jax.debug.callback(products.append, product[0, 0])  # for every point that has its own
         return product
 
+    def loss(params):
+        x = functools.reduce(lambda x, w: jnp.tanh(x @ w), params, jnp.ones((3, 8)))
+        return jnp.sum(x**2)
+
     monkeypatch.setattr(_contractions, "_dot", counted)
+    for layer, losses in enumerate(_of_each_layer(loss, params, 5)):
+        assert np.ptp(losses) > 1e-3
+        assert len(products) == layer + 2 * (5 - layer)
+        products.clear()
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["stack", "stack and shared"])
+def test_points_share_a_layer_of_a_scan_until_they_meet_the_block(shared):
+    """With layer i of a stack active, those before it run once, all others for each point.
+
+    A weight that all layers use is a block of its own; with it active, nothing is shared.
+    """
+    runs = []
+    params = {"layers": jax.random.normal(jax.random.key(0), (5, 8, 8))}
+    if shared:
+        params["shared"] = jnp.eye(8)
+
+    def loss(params):
+        def layer(carry, w):
+            x, count = carry
+            x = jnp.tanh(x @ w @ params.get("shared", jnp.eye(8)))
+            jax.debug.callback(runs.append, x[0, 0])
+            return (x, count + 1), x[0]
+
+        (x, count), rows = jax.lax.scan(layer, (jnp.ones((3, 8)), 0), params["layers"])
+        return jnp.sum(x**2) + jnp.sum(rows) + count
+
+    for layer, losses in enumerate(_of_each_layer(loss, params, 5 + shared)):
+        assert np.ptp(losses) > 1e-3
+        assert len(runs) == (layer + 2 * (5 - layer) if layer < 5 else 10)
+        runs.clear()
+
+
+def _of_each_layer(loss, params, count):
+    """The losses at both points with each block active in its turn."""
     sampler = zojax.blocks(zojax.gaussian(), zojax.layer_blocks(), order="cyclic")
 
     @jax.jit
@@ -106,16 +131,13 @@ def test_points_share_a_product_until_they_meet_the_block(scanned, monkeypatch):
         directions, _ = sampler.draw((), jax.random.key(1), step, 1, params)
         return zojax.evaluate(loss, params, directions, RADIUS)
 
-    for layer in range(count):
-        products.clear()
-        lazy = jax.block_until_ready(losses(params, jnp.int32(layer)))
+    for step in range(count):
+        lazy = jax.block_until_ready(losses(params, jnp.int32(step)))
         jax.effects_barrier()
-        assert len(products) == layer + 2 * (count - layer)
-        assert np.ptp(lazy) > 1e-3
+        yield lazy
 
 
-def test_inputs_that_are_no_floats_have_products_of_their_own():
-    """Booleans times weights: there are no bits of a float to compare."""
+def test_inputs_need_not_be_floats():
     x = jnp.arange(6).reshape(2, 3)
     w = jnp.arange(12.0).reshape(3, 4)
 
@@ -126,12 +148,14 @@ def test_inputs_that_are_no_floats_have_products_of_their_own():
     np.testing.assert_array_equal(together, (x > 2).astype(w.dtype) @ w)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "int8", "bool"])
 def test_points_are_equal_bit_by_bit(dtype):
-    points = jnp.array([[1.0, jnp.nan], [1.0, jnp.nan], [1.0, jnp.nan]], dtype)
+    other = jnp.nan if jnp.issubdtype(dtype, jnp.floating) else 0
+    points = jnp.array([[1, other], [1, other], [1, other]]).astype(dtype)
     assert equal(points)
-    assert not equal(points.at[2, 0].set(1.01))
-    lanes = jnp.stack([points, points.at[1].multiply(2)], axis=1)
+    assert equal(points[:, 0])
+    assert not equal(points.at[2, 0].set(points[2, 1]))
+    lanes = jnp.stack([points, points.at[1].set(points[1, ::-1])], axis=1)
     in_all = jax.vmap(equal, in_axes=1, out_axes=None)
     assert not in_all(lanes)
     assert in_all(lanes[:, :1])

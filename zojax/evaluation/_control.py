@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 from quax._compat import unpack_scan_args  # scan's parameters differ between versions of jax
 
 from zojax.evaluation._perturbed import Perturbed
+from zojax.evaluation._together import run_together
 
 
 @quax.register(jax.lax.scan_p, precedence=1)
@@ -22,7 +23,7 @@ def _(*args: quax.ArrayValue | ArrayLike, jaxpr, length, reverse, unroll, **para
     body = quax.quaxify(jaxpr_as_fun(jaxpr))
 
     def step(carry: list[Any], x: list[Any]) -> tuple[list[Any], list[Any]]:
-        outs = _drawn(body(*consts, *carry, *x))
+        outs = run_together(lambda *args: _drawn(body(*args)), *consts, *carry, *x)
         return outs[: len(carry)], outs[len(carry) :]
 
     stacks = [_unstacked(x) for x in xs]
