@@ -26,11 +26,11 @@ def drawn(monkeypatch):
     # Small leaves are drawn together, and not where they are used: here none is small.
     monkeypatch.setattr(_dense, "_SHARE", 0)
     monkeypatch.setattr(_dense, "_LEAST", 0)
-    draw_rows, draw_factors = Rows._draw_rows, Factors.draw
+    draw_rows, draw_factors = Rows.draw, Factors.draw
     default, dense = Perturbed.default, Perturbed.dense
 
-    def recording_rows(self, rows, width, datum):
-        z = draw_rows(self, rows, width, datum)
+    def recording_rows(self, shape, datum=None):
+        z = draw_rows(self, shape, datum)
         record.entries.append(z.size)
         return z
 
@@ -48,7 +48,7 @@ def drawn(monkeypatch):
             record.fallbacks.append("dense")
         return dense(self, datum)
 
-    monkeypatch.setattr(Rows, "_draw_rows", recording_rows)
+    monkeypatch.setattr(Rows, "draw", recording_rows)
     monkeypatch.setattr(Factors, "draw", recording_factors)
     monkeypatch.setattr(Perturbed, "default", staticmethod(recording_default))
     monkeypatch.setattr(Perturbed, "dense", recording_dense)

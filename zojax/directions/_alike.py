@@ -3,6 +3,7 @@
 A draw for each leaf is what a program of many layers takes longest to compile.
 """
 
+import functools
 import math
 from collections.abc import Container, Sequence
 
@@ -10,9 +11,12 @@ import jax
 import jax.numpy as jnp
 
 from zojax._hold import hold
+from zojax.directions._cut import cutter
+from zojax.directions._laws import Law
 from zojax.directions._rows import Rows
 
-# Of all entries, this share is drawn at a time: less than a step needs for its evaluations.
+# As many words as this share of all entries are drawn at a time: less than a step needs for its
+# evaluations.
 _SHARE = 1 / 32
 
 
@@ -60,26 +64,39 @@ def groups_alike(rows: dict[int, Rows], shapes: Sequence[tuple[int, ...]]) -> li
     budget = _SHARE * sum(map(math.prod, shapes))
     groups: dict[tuple, list[int]] = {}
     for place, recipe in rows.items():
-        if not recipe.packed and 0 < 2 * math.prod(shapes[place]) <= budget:
+        if 0 < 2 * _words(recipe, shapes[place]) <= budget:
             groups.setdefault((shapes[place], recipe.law), []).append(place)
     parts = []
     for (shape, _), places in groups.items():
-        length = int(budget // math.prod(shape))
+        length = int(budget // _words(rows[places[0]], shape))
         parts += [places[first : first + length] for first in range(0, len(places), length)]
     return [part for part in parts if len(part) > 1]
+
+
+def _words(recipe: Rows, shape: tuple[int, ...]) -> int:
+    """Random words of a leaf: one for an entry, or for 32 if they are packed."""
+    return -(-math.prod(shape) // 32) if recipe.packed else math.prod(shape)
 
 
 def _draw(rows: Sequence[Rows], shape: tuple[int, ...], before: jax.Array) -> list[jax.Array]:
     """Z of leaves of one shape, drawn when `before` is known."""
     count, width, law = math.prod(shape[:-1]), shape[-1] if shape else 1, rows[0].law
     keys = jnp.stack([recipe.key for recipe in rows])
+    cut = cutter(_side_by_side(keys, before, law, count, width))
+    return [
+        (recipe.scale * law.expand(cut(i, 1)[0], width)).reshape(shape)
+        for i, recipe in enumerate(rows)
+    ]
+
+
+@functools.partial(jax.jit, static_argnames=("law", "count", "width"))
+def _side_by_side(
+    keys: jax.Array, before: jax.Array, law: Law, count: int, width: int
+) -> jax.Array:
+    """The random numbers of as many leaves as there are keys."""
 
     def generate(keys: jax.Array) -> jax.Array:
         index = jnp.arange(count, dtype=jnp.int32)
         return jax.vmap(lambda key: law.generate(key, index, width))(keys)
 
-    numbers = hold(generate, keys, before)
-    return [
-        (recipe.scale * law.expand(part, width)).reshape(shape)
-        for recipe, part in zip(rows, numbers, strict=True)
-    ]
+    return hold(generate, keys, before)

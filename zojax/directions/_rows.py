@@ -1,7 +1,8 @@
 """The recipe of a dense direction of one leaf: noise addressed by row."""
 
+import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -46,13 +47,19 @@ class Rows(eqx.Module):
         return self.law.packed
 
     def draw(self, shape: Sequence[int], datum: jax.Array | None = None) -> jax.Array:
-        """Returns z of this shape, float32; with a datum, drawn when that is known (see `hold`)."""
-        along = self._row_axis()
-        width = 1 if along is None else shape[along]
-        z = self._draw_rows(lambda: self.start + self._offsets(shape), width, datum)
-        if along is None:
-            return z.reshape(shape)
-        return jnp.moveaxis(z, -1, along)
+        """Returns z of this shape, float32; with a datum, drawn when that is known (see `hold`).
+
+        For several starts at once, their shape comes first: (*starts, *shape).
+        """
+        shape, starts = tuple(shape), jnp.shape(self.start)
+        numbers = _numbers(self.key, self.start, datum, self.law, shape, self.axes)
+        width = _width(shape, self.axes)
+        z = self.scale * self.law.expand(numbers, width)
+        if None not in self.axes:
+            return z.reshape(*starts, *shape)
+        along = self.axes.index(None)
+        z = z.reshape(*starts, *shape[:along], *shape[along + 1 :], width)
+        return jnp.moveaxis(z, -1, len(starts) + along)
 
     def draw_taken(
         self, axis: int, index: jax.Array, shape: Sequence[int], datum: jax.Array
@@ -63,41 +70,9 @@ class Rows(eqx.Module):
         """
         if (stride := self.axes[axis]) is None:
             return None
-        rest = self._at(self.start, (*self.axes[:axis], *self.axes[axis + 1 :]))
-        along = rest._row_axis()
-        others = (*shape[:axis], *shape[axis + 1 :])
-
-        def rows() -> jax.Array:
-            offsets = rest._offsets(others)
-            taken = index.reshape(*index.shape, *(1,) * offsets.ndim)
-            return self.start + stride * taken + offsets
-
-        z = self._draw_rows(rows, 1 if along is None else others[along], datum)
-        if along is None:
-            return z[..., 0]
-        return jnp.moveaxis(z, -1, index.ndim + along)
-
-    def _draw_rows(
-        self, rows: Callable[[], jax.Array], width: int, datum: jax.Array | None
-    ) -> jax.Array:
-        def generate(key: Key) -> jax.Array:
-            # Numbered in here, where it is part of the draw; outside it would be a buffer.
-            return self.law.generate(key, rows().reshape(-1), width)
-
-        numbers = generate(self.key) if datum is None else hold(generate, self.key, datum)
-        z = self.scale * self.law.expand(numbers, width)
-        return z.reshape(*jax.eval_shape(rows).shape, width)
-
-    def _row_axis(self) -> int | None:
-        return self.axes.index(None) if None in self.axes else None
-
-    def _offsets(self, shape: Sequence[int]) -> jax.Array:
-        """Row numbers relative to the first, of the axes that count rows."""
-        steps = [(n, step) for n, step in zip(shape, self.axes, strict=True) if step is not None]
-        offsets = jnp.int32(0)
-        for n, step in steps:
-            offsets = offsets[..., None] + step * jnp.arange(n, dtype=jnp.int32)
-        return offsets
+        others = (*self.axes[:axis], *self.axes[axis + 1 :])
+        taken = self._at(self.start + stride * index, others)
+        return taken.draw((*shape[:axis], *shape[axis + 1 :]), datum)
 
     # What follows keeps a part of a leaf, or a leaf seen otherwise, a recipe. An operation that
     # cuts through rows returns None: the caller then draws the leaf.
@@ -135,3 +110,31 @@ class Rows(eqx.Module):
 
     def _at(self, start: jax.Array, axes: tuple[int | None, ...]) -> "Rows":
         return Rows(self.key, self.scale, start, self.law, axes)
+
+
+# Traced once for all leaves that are alike, and compiled for each.
+@functools.partial(jax.jit, static_argnames=("law", "shape", "axes"))
+def _numbers(
+    key: Key,
+    start: jax.Array,
+    datum: jax.Array | None,
+    law: Law,
+    shape: tuple[int, ...],
+    axes: tuple[int | None, ...],
+) -> jax.Array:
+    """The random numbers of all rows, which are counted from each of the starts."""
+
+    def generate(key: Key) -> jax.Array:
+        # Numbered in here, where it is part of the draw; outside it would be a buffer.
+        rows = start
+        for n, step in zip(shape, axes, strict=True):
+            if step is not None:
+                rows = rows[..., None] + step * jnp.arange(n, dtype=jnp.int32)
+        return law.generate(key, rows.reshape(-1), _width(shape, axes))
+
+    return generate(key) if datum is None else hold(generate, key, datum)
+
+
+def _width(shape: tuple[int, ...], axes: tuple[int | None, ...]) -> int:
+    """Entries of a row."""
+    return shape[axes.index(None)] if None in axes else 1
