@@ -39,8 +39,11 @@ class Bounds:
           params: of the model.
           two_forwards: seconds.
         """
-        entries = sum(leaf.size for leaf in jax.tree.leaves(params))
-        return 1 + entries * self._seconds(law) / two_forwards
+        return 1 + self.seconds(law, params) / two_forwards
+
+    def seconds(self, law: str, params: Any) -> float:
+        """Of pair and update together, for all entries."""
+        return self._seconds(law) * sum(leaf.size for leaf in jax.tree.leaves(params))
 
     def _measured(self, law: str) -> float:
         """Seconds for each entry."""

@@ -1,7 +1,7 @@
 """What a method of low-rank directions must cost beside its forwards, in the smallest programs.
 
     products   (x U) P beside x W, for every matrix and the tokens of every perturbed loss; or
-               W + U P for every matrix and direction, if that is faster
+               W + U P for every matrix and direction, if that is faster; both of a pair are written
     msign      Newton-Schulz on one core for every matrix
     lift       W + U P for every matrix, in place
 
@@ -48,8 +48,10 @@ class Subspace:
         weights = [jnp.zeros(shape) for shape in _shapes(size.width)]
         left = [jnp.ones((w.shape[0], self.rank)) for w in weights]
         right = [jnp.ones((self.rank, w.shape[1])) for w in weights]
-        lift = _lift(weights, left, right)
-        seconds = lift + min(self._products(size, left, right), self.directions * lift)
+        points = self.perturbed // self.directions
+        perturbing = self.directions * _perturb(weights, left, right, points)
+        seconds = min(self._products(size, left, right), perturbing)
+        seconds += _lift(weights, left, right)
         if self.orthogonalized:
             tx = zojax.orthogonalize()
             seconds += _seconds(lambda cores: tx.update(cores, tx.init(cores))[0], left)
@@ -72,6 +74,17 @@ class Subspace:
 def _shapes(width: int) -> list[tuple[int, int]]:
     """Of a layer's matrices."""
     return [(width, width)] * 4 + [(width, 4 * width), (4 * width, width)]
+
+
+def _perturb(weights: list, left: list, right: list, points: int) -> float:
+    def perturb(weights: list, left: list, right: list) -> list:
+        signs = [1, -1][:points]
+        return [
+            [w + sign * step for sign in signs]
+            for w, step in zip(weights, jax.tree.map(jnp.matmul, left, right), strict=True)
+        ]
+
+    return _seconds(perturb, weights, left, right)
 
 
 def _lift(weights: list, left: list, right: list) -> float:

@@ -18,8 +18,8 @@ What to know before tuning:
   progress is that of MeZO at η = N η_MeZO. Try 1, 3, 10 and N times a good η of MeZO.
 - What is saved is noise and update, not the loss evaluations. If those two take the share φ of a
   MeZO step, a step is up to 1/(1 - φ (1 - 1/N)) times faster: most for short sequences, small
-  batches, large models and gaussian z. On a CPU the points of a pair also share products with
-  weights until they come to the active block; everything else is computed for each point.
+  batches, large models and gaussian z. On a CPU the points of a pair also share what comes before
+  the active block: whole layers of a scan, and of a list of layers the products with weights.
 
 Costs 2 n loss evaluations a step, and noise for one block. Stores n + 1 scalars, four counters and
 the key; no order is stored, since (1) depends on the key and t alone.
