@@ -173,6 +173,11 @@ def spans_devices() -> bool:
     return bool(_free_axes())
 
 
+def knows_others() -> bool:
+    """Whether this is the program of several devices, or of one that may wait for others."""
+    return spans_devices() or bool(jax.sharding.get_abstract_mesh().manual_axes)
+
+
 def own_entry(array: jax.Array) -> jax.Array:
     """A number of the array, shape (): on each device the first that lies there, sent by nobody."""
     if has_explicit_axes():

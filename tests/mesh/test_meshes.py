@@ -57,6 +57,16 @@ def test_every_style_of_program_follows_one_device():
         assert row["moved"] > 0.01, row
 
 
+def test_layers_that_send_are_run_alike_on_all_devices():
+    """A device that ran a layer once, for points that are equal there, would wait for ever."""
+    rows = [json.loads(line) for line in run("mesh_layers.py").splitlines()]
+    assert len(rows) == 3
+    for row in rows:
+        (pair,) = row["lazy"]
+        assert abs(pair[0] - pair[1]) > 1e-2, row
+        assert pair == pytest.approx(row["materialized"][0], rel=1e-5), row
+
+
 def test_a_checkpoint_of_eight_devices_continues_on_fewer(tmp_path):
     rows = [json.loads(line) for line in run("mesh_resume.py", str(tmp_path)).splitlines()]
     assert [row["devices"] for row in rows] == [1, 2, 4]

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from zojax._mesh import spans_devices
+from zojax._mesh import knows_others, spans_devices
 from zojax.directions import Block
 from zojax.evaluation._perturbed import Perturbed
 
@@ -55,7 +55,8 @@ def run_together(layer: Callable[..., list[jax.Array]], *args: Any) -> list[jax.
       *args: its arguments. If some of them are perturbed without blocks, it is just run.
     """
     lazy = [arg for arg in args if isinstance(arg, Perturbed)]
-    if not lazy or spans_devices() or not all(isinstance(arg.recipe, Block) for arg in lazy):
+    # Devices that differ in whether their points are equal would wait for each other in the layer.
+    if not lazy or knows_others() or not all(isinstance(arg.recipe, Block) for arg in lazy):
         return layer(*args)
     leaves, treedef = jax.tree.flatten(args)
 
