@@ -174,7 +174,7 @@ def spans_devices() -> bool:
 
 
 def knows_others() -> bool:
-    """Whether this is the program of several devices, or of one that may wait for others."""
+    """Whether this is the program of several devices, or of one that may send to others."""
     return spans_devices() or bool(jax.sharding.get_abstract_mesh().manual_axes)
 
 

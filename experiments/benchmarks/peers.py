@@ -1,6 +1,6 @@
 """How fast is a step beside those of peers, on the same model, batch and threads?
 
-    python -m experiments.benchmarks.peers             about 5 minutes on 2 cores
+    python -m experiments.benchmarks.peers             about 3 minutes on 2 cores
 
 Needs torch, transformers and evosax. Timed side by side in one run, float32:
 
@@ -8,7 +8,7 @@ Needs torch, transformers and evosax. Timed side by side in one run, float32:
 - the step that everybody writes in JAX: two perturbed copies and an update;
 - OpenES of evosax with one antithetic pair, which keeps a population of flat vectors;
 - a step of zojax under several laws, beside the least that it must take: the forwards of both
-  points, one after another or side by side, and what `speed` says its law adds to them;
+  points, one after another or side by side, and what its law adds to them, measured as in `speed`;
 - these plain forwards in JAX.
 
 Steps in JAX are one compiled program each, whose peak memory is given over that of plain inference

@@ -58,7 +58,7 @@ def test_every_style_of_program_follows_one_device():
 
 
 def test_layers_that_send_are_run_alike_on_all_devices():
-    """A device that ran a layer once, for points that are equal there, would wait for ever."""
+    """A device that ran a layer once, for points that are equal there, would spoil the sums."""
     rows = [json.loads(line) for line in run("mesh_layers.py").splitlines()]
     assert len(rows) == 3
     for row in rows:

@@ -74,8 +74,9 @@ def groups_alike(rows: dict[int, Rows], shapes: Sequence[tuple[int, ...]]) -> li
 
 
 def _words(recipe: Rows, shape: tuple[int, ...]) -> int:
-    """Random words of a leaf: one for an entry, or for 32 if they are packed."""
-    return -(-math.prod(shape) // 32) if recipe.packed else math.prod(shape)
+    """Random words of a leaf: one for an entry, or for up to 32 of a row if they are packed."""
+    width = shape[-1] if shape else 1
+    return math.prod(shape[:-1]) * (-(-width // 32) if recipe.packed else width)
 
 
 def _draw(rows: Sequence[Rows], shape: tuple[int, ...], before: jax.Array) -> list[jax.Array]:

@@ -55,7 +55,7 @@ def run_together(layer: Callable[..., list[jax.Array]], *args: Any) -> list[jax.
       *args: its arguments. If some of them are perturbed without blocks, it is just run.
     """
     lazy = [arg for arg in args if isinstance(arg, Perturbed)]
-    # Devices that differ in whether their points are equal would wait for each other in the layer.
+    # Devices that differ in whether their points are equal would send each other different things.
     if not lazy or knows_others() or not all(isinstance(arg.recipe, Block) for arg in lazy):
         return layer(*args)
     leaves, treedef = jax.tree.flatten(args)
