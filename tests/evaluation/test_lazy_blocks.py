@@ -9,8 +9,7 @@ import pytest
 from evaluated_models import MODELS
 
 import zojax
-from zojax.evaluation import _contractions
-from zojax.evaluation._together import computed_together, equal
+from zojax.evaluation._together import alike
 
 RADIUS = jnp.array([0.2, -0.2])
 # As for directions on all of params: sums in another order, relative to a loss of order 1.
@@ -73,52 +72,45 @@ def test_slices_across_everything(model):
         assert np.ptp(materialized) > 1e-4
 
 
-def test_points_share_a_product_until_they_meet_the_block(monkeypatch):
-    """With layer i of a list active, the products before it are formed once, all others twice."""
-    params = list(jax.random.normal(jax.random.key(0), (5, 8, 8)))
-    products = []
-    dot = _contractions._dot
-
-    def counted(*args):
-        product = dot(*args)
-        jax.debug.callback(products.append, product[0, 0])  # for every point that has its own
-        return product
-
-    def loss(params):
-        x = functools.reduce(lambda x, w: jnp.tanh(x @ w), params, jnp.ones((3, 8)))
-        return jnp.sum(x**2)
-
-    monkeypatch.setattr(_contractions, "_dot", counted)
-    for layer, losses in enumerate(_of_each_layer(loss, params, 5)):
-        assert np.ptp(losses) > 1e-3
-        assert len(products) == layer + 2 * (5 - layer)
-        products.clear()
+def _scanned(layer, x, params):
+    return jax.lax.scan(lambda x, w: layer(x, w, params.get("shared")), x, params["layers"])
 
 
-@pytest.mark.parametrize("shared", [False, True], ids=["stack", "stack and shared"])
-def test_points_share_a_layer_of_a_scan_until_they_meet_the_block(shared):
-    """With layer i of a stack active, those before it run once, all others for each point.
+def _listed(layer, x, params):
+    for w in params["layers"]:
+        x, row = layer(x, w, params.get("shared"))
+    return x, row
 
-    A weight that all layers use is a block of its own; with it active, nothing is shared.
+
+@pytest.mark.parametrize("shared", [False, True], ids=["own", "shared"])
+@pytest.mark.parametrize("over_layers", [_scanned, _listed])
+def test_points_share_a_layer_until_they_meet_the_block(over_layers, shared):
+    """With layer i active, those before it run once, all others for each point.
+
+    A weight that all layers use is a block of its own. With it active, a list shares what comes
+    before it in the first layer, and a scan nothing.
     """
     runs = []
     params = {"layers": jax.random.normal(jax.random.key(0), (5, 8, 8))}
+    if over_layers is _listed:
+        params["layers"] = list(params["layers"])
     if shared:
         params["shared"] = jnp.eye(8)
 
     def loss(params):
-        def layer(carry, w):
+        def layer(carry, w, after):
             x, count = carry
-            x = jnp.tanh(x @ w @ params.get("shared", jnp.eye(8)))
+            x = jnp.tanh(x @ w)
             jax.debug.callback(runs.append, x[0, 0])
-            return (x, count + 1), x[0]
+            return (x if after is None else x @ after, count + 1), x[0]
 
-        (x, count), rows = jax.lax.scan(layer, (jnp.ones((3, 8)), 0), params["layers"])
+        (x, count), rows = over_layers(layer, (jnp.ones((3, 8)), 0), params)
         return jnp.sum(x**2) + jnp.sum(rows) + count
 
-    for layer, losses in enumerate(_of_each_layer(loss, params, 5 + shared)):
+    once = [0, 1, 2, 3, 4, over_layers is _listed]
+    for losses, shared_runs in zip(_of_each_layer(loss, params, 5 + shared), once, strict=False):
         assert np.ptp(losses) > 1e-3
-        assert len(runs) == (layer + 2 * (5 - layer) if layer < 5 else 10)
+        assert len(runs) == shared_runs + 2 * (5 - shared_runs)
         runs.clear()
 
 
@@ -137,25 +129,22 @@ def _of_each_layer(loss, params, count):
         yield lazy
 
 
-def test_inputs_need_not_be_floats():
-    x = jnp.arange(6).reshape(2, 3)
-    w = jnp.arange(12.0).reshape(3, 4)
-
-    def product(x, w):
-        return jax.lax.dot_general(x, w, (((0,), (0,)), ((), ())))
-
-    together = jax.vmap(lambda x: computed_together(product, x, w))(x > 2)
-    np.testing.assert_array_equal(together, (x > 2).astype(w.dtype) @ w)
-
-
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "int8", "bool"])
-def test_points_are_equal_bit_by_bit(dtype):
+def test_points_are_alike_bit_by_bit(dtype):
     other = jnp.nan if jnp.issubdtype(dtype, jnp.floating) else 0
     points = jnp.array([[1, other], [1, other], [1, other]]).astype(dtype)
-    assert equal(points)
-    assert equal(points[:, 0])
-    assert not equal(points.at[2, 0].set(points[2, 1]))
-    lanes = jnp.stack([points, points.at[1].set(points[1, ::-1])], axis=1)
-    in_all = jax.vmap(equal, in_axes=1, out_axes=None)
+    of_points = functools.partial(jax.vmap, out_axes=None)
+    assert of_points(alike)(points)
+    assert of_points(alike)(points[:, 0])
+    assert of_points(alike, in_axes=(None, 0))(points.T, points)
+    moved = points.at[2, 0].set(points[2, 1])
+    assert not of_points(alike)(moved)
+    assert not of_points(alike)(points, moved)
+    lanes = jnp.stack([points, points.at[1].set(points[1, ::-1])])
+    in_all = jax.vmap(of_points(alike), out_axes=None)
     assert not in_all(lanes)
-    assert in_all(lanes[:, :1])
+    assert in_all(lanes[:1])
+
+
+def test_what_has_no_bits_to_compare_is_not_alike():
+    assert not jax.vmap(alike, out_axes=None)(jnp.zeros((2, 3), complex))

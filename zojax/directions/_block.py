@@ -1,5 +1,6 @@
 """The recipe of a direction that is zero outside one slice of a leaf."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,8 +22,8 @@ class Block(eqx.Module):
       active: whether the slice is there, shape (), bool.
       index: where it lies along each cut axis, (number of cut axes,), int32.
       cut: the axes along which the slice is one entry long; without any it is the whole leaf.
-      number: of the block that a whole leaf is in, None if that is not known. Leaves with different
-        numbers are never active together.
+      number: of the block that the whole leaf is in, None if its slices are in several. Leaves, and
+        parts of them, with the same number are active together, with different ones never.
     """
 
     recipe: Any
@@ -80,7 +81,7 @@ class Block(eqx.Module):
 
     def there(self, when: jax.Array) -> "Block":
         """The same recipe, but drawn only if `when` is true."""
-        return Block(self.recipe, self.active & when, self.index, self.cut, self.number)
+        return self._part(self.recipe, active=self.active & when)
 
     def _if_active(self, draw) -> jax.Array:
         if isinstance(self.recipe, Drawn):
@@ -92,19 +93,19 @@ class Block(eqx.Module):
 
     def transpose(self, permutation: Sequence[int]) -> "Block":
         cut = tuple(permutation.index(axis) for axis in self.cut)
-        return Block(self.recipe.transpose(permutation), self.active, self.index, cut)
+        return self._part(self.recipe.transpose(permutation), cut=cut)
 
     def squeeze(self, axis: int) -> "Block":
         """Drops an axis of length 1."""
         kept = [place for place, other in enumerate(self.cut) if other != axis]
         cut = tuple(self.cut[place] - (self.cut[place] > axis) for place in kept)
         index = jnp.stack([self.index[place] for place in kept]) if kept else self.index[:0]
-        return Block(self.recipe.squeeze(axis), self.active, index, cut)
+        return self._part(self.recipe.squeeze(axis), index=index, cut=cut)
 
     def expand(self, axis: int) -> "Block":
         """Inserts an axis of length 1."""
         cut = tuple(other + (other >= axis) for other in self.cut)
-        return Block(self.recipe.expand(axis), self.active, self.index, cut)
+        return self._part(self.recipe.expand(axis), cut=cut)
 
     def slice(
         self, axis: int, first: jax.Array | int, length: int, step: int = 1
@@ -112,12 +113,12 @@ class Block(eqx.Module):
         """`length` entries of an axis, every `step`-th, from `first` on."""
         if axis not in self.cut:
             recipe = self.recipe.slice(axis, first, length, step)
-            return None if recipe is None else Block(recipe, self.active, self.index, self.cut)
+            return None if recipe is None else self._part(recipe)
         place = self.cut.index(axis)
         offset = self.index[place] - first
         inside = (offset >= 0) & (offset < length * step) & (offset % step == 0)
         index = self.index.at[place].set(jnp.where(inside, offset // step, 0))
-        return Block(self.recipe, self.active & inside, index, self.cut)
+        return self._part(self.recipe, active=self.active & inside, index=index)
 
     def unstack(self, length: int) -> "Block | None":
         """The recipes of the `length` entries of axis 0, stacked: what `lax.scan` goes over."""
@@ -127,10 +128,15 @@ class Block(eqx.Module):
 
         active = jnp.broadcast_to(self.active, (length,))
         if 0 in self.cut:
-            here = self.index[self.cut.index(0)]
+            active = active & (jnp.arange(length) == self.index[self.cut.index(0)])
             inner = self.squeeze(0)
-            active = active & (jnp.arange(length) == here)
-            return Block(repeated(inner.recipe), active, repeated(inner.index), inner.cut)
+            index = repeated(inner.index)
+            return inner._part(repeated(inner.recipe), active=active, index=index)
         recipe = self.recipe.unstack(length)
+        if recipe is None:
+            return None
         cut = tuple(axis - 1 for axis in self.cut)
-        return None if recipe is None else Block(recipe, active, repeated(self.index), cut)
+        return self._part(recipe, active=active, index=repeated(self.index), cut=cut)
+
+    def _part(self, recipe: Any, **changes: Any) -> "Block":
+        return dataclasses.replace(self, recipe=recipe, **changes)

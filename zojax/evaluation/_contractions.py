@@ -3,8 +3,7 @@
     dense      x · (W + r z):  z is drawn when x is known, once for all points that share it
     factored   x · W + r (x · L) · Rᵀ:  one product with the base weight for all points and queries;
                on CPU x · (W + r L · Rᵀ), where wide factors meet so many tokens that it is faster
-    block      x · W where another block is active: nothing is drawn, and all points share W; on CPU
-               they also share the product until they come to the block, for x is the same
+    block      x · W where another block is active: nothing is drawn, and all points share W
 
 A wide dense leaf (an embedding used as the head) is perturbed in blocks: of the axis that the
 product keeps, else of the axis that it sums over.
@@ -22,7 +21,6 @@ from zojax._mesh import has_explicit_axes, spans_devices
 from zojax.directions import Block, Factors, wide
 from zojax.directions._factors import FUSED_RANK, LETTERS, sum_over_rank
 from zojax.evaluation._perturbed import Perturbed, teeth
-from zojax.evaluation._together import computed_together
 
 # Summing over blocks reads and writes the result once a block, so it waits for larger leaves.
 _PATIENCE = 4
@@ -76,9 +74,7 @@ def _contract_base(x: jax.Array, leaf: Perturbed, numbers, params) -> jax.Array:
             lambda: _contract_base(
                 x, leaf.replaced(leaf.base, leaf.recipe.recipe), numbers, params
             ),
-            lambda: computed_together(
-                lambda x, w: _dot(x, w, numbers, params), x, leaf.cast(leaf.base)
-            ),
+            lambda: _dot(x, leaf.cast(leaf.base), numbers, params),
         )
     return _contract_dense(x, leaf, numbers, params)
 

@@ -13,22 +13,25 @@ from jax.extend.core import jaxpr_as_fun
 from jax.typing import ArrayLike
 from quax._compat import unpack_scan_args  # scan's parameters differ between versions of jax
 
-from zojax.evaluation._perturbed import Perturbed
-from zojax.evaluation._together import run_together
+from zojax.evaluation._perturbed import Perturbed, drawn
+from zojax.evaluation._together import all_same, run_together, still_same
 
 
 @quax.register(jax.lax.scan_p, precedence=1)
 def _(*args: quax.ArrayValue | ArrayLike, jaxpr, length, reverse, unroll, **params):
     consts, carry, xs = unpack_scan_args(args, params)
+    carry, stacks = drawn(carry), [_unstacked(x) for x in xs]
     body = quax.quaxify(jaxpr_as_fun(jaxpr))
 
-    def step(carry: list[Any], x: list[Any]) -> tuple[list[Any], list[Any]]:
-        outs = run_together(lambda *args: _drawn(body(*args)), *consts, *carry, *x)
-        return outs[: len(carry)], outs[len(carry) :]
+    def step(state: tuple[list[Any], jax.Array], x: list[Any]) -> tuple[Any, list[Any]]:
+        carry, same = state
+        args = (*consts, *carry, *x)
+        outs = run_together(lambda *args: drawn(body(*args)), same, *args)
+        return (outs[: len(carry)], still_same(same, args)), outs[len(carry) :]
 
-    stacks = [_unstacked(x) for x in xs]
-    carry, ys = jax.lax.scan(
-        step, _drawn(carry), stacks, length=length, reverse=reverse, unroll=unroll
+    same = all_same((*consts, *carry, *stacks))
+    (carry, _), ys = jax.lax.scan(
+        step, (carry, same), stacks, length=length, reverse=reverse, unroll=unroll
     )
     return [*carry, *ys]
 
@@ -40,22 +43,18 @@ def _(
     of_body = cond_nconsts + body_nconsts
     condition, body = (quax.quaxify(jaxpr_as_fun(jaxpr)) for jaxpr in (cond_jaxpr, body_jaxpr))
     return jax.lax.while_loop(
-        lambda carry: _drawn(condition(*args[:cond_nconsts], *carry))[0],
-        lambda carry: _drawn(body(*args[cond_nconsts:of_body], *carry)),
-        _drawn(args[of_body:]),
+        lambda carry: drawn(condition(*args[:cond_nconsts], *carry))[0],
+        lambda carry: drawn(body(*args[cond_nconsts:of_body], *carry)),
+        drawn(args[of_body:]),
     )
 
 
 @quax.register(jax.lax.cond_p, precedence=1)
 def _(index: ArrayLike, *args: quax.ArrayValue | ArrayLike, branches, **params):
     def branch(jaxpr: Any):
-        return lambda *args: _drawn(quax.quaxify(jaxpr_as_fun(jaxpr))(*args))
+        return lambda *args: drawn(quax.quaxify(jaxpr_as_fun(jaxpr))(*args))
 
     return jax.lax.switch(index, [branch(jaxpr) for jaxpr in branches], *args)
-
-
-def _drawn(values: Any) -> list[Any]:
-    return [value.dense() if isinstance(value, Perturbed) else value for value in values]
 
 
 def _unstacked(x: Any) -> Any:

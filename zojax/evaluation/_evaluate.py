@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import quax
 from jax.typing import ArrayLike
 
 from zojax import _checks
@@ -18,8 +17,8 @@ from zojax.evaluation import (  # noqa: F401  (registers the rules)
     _placement,
     _structure,
 )
-from zojax.evaluation._forward import forward_only
 from zojax.evaluation._perturbed import Perturbed
+from zojax.evaluation._pieces import in_pieces
 
 # A block of a wide leaf holds this share of all entries, so its perturbed copies for a pair of
 # points add a few percent to the memory of the weights; small models are not worth cutting.
@@ -122,11 +121,11 @@ def _radii(radius: ArrayLike, num_queries: int) -> jax.Array:
 def _lazy(value_fn: ValueFn, params: Params, gathered: AxisName):
     leaves, treedef = jax.tree.flatten(params)
     budget = max(int(_SHARE * sum(leaf.size for leaf in leaves)), _LEAST_BLOCK)
-    traced = quax.quaxify(forward_only(value_fn))
+    of_lazy = in_pieces(value_fn)
 
     def at(direction: Directions, radius: jax.Array) -> Any:
         lazy = _perturbed(leaves, direction, radius, budget, gathered)
-        return jax.tree.map(_dense, traced(treedef.unflatten(lazy)), is_leaf=_is_perturbed)
+        return of_lazy(treedef.unflatten(lazy))
 
     return at
 
@@ -155,11 +154,3 @@ def _perturbed(
         Perturbed(leaf, recipe, radius, (leaf.dtype,), budget, tuple(range(leaf.ndim)), gathered)
         for leaf, recipe in zip(leaves, recipes, strict=True)
     ]
-
-
-def _is_perturbed(value: Any) -> bool:
-    return isinstance(value, Perturbed)
-
-
-def _dense(value: Any) -> Any:
-    return value.dense() if _is_perturbed(value) else value

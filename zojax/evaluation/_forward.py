@@ -4,7 +4,8 @@ Custom derivatives and rematerialization say how to go backwards. A zeroth-order
 does, and inside them a perturbed array would have to be drawn, so they and nested jits are inlined.
 """
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -21,50 +22,70 @@ _INLINED = {
     "custom_vjp_call": "call_jaxpr",
     "custom_vjp_call_jaxpr": "fun_jaxpr",
 }
+Apply = Callable[[core.JaxprEqn, list[Any]], list[Any]]
+"""(equation, operands) -> results."""
+
 _LOOPS = frozenset({"scan", "while", "cond"})
 
 
-def forward_only(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns `fn` without nested jits, custom derivatives and rematerialization."""
+def forward_program(fn: Callable[..., Any], *args: Any) -> tuple[core.ClosedJaxpr, Any]:
+    """Returns `fn` without nested jits, custom derivatives and rematerialization.
 
-    def forward(*args: Any) -> Any:
-        jaxpr, shapes = jax.make_jaxpr(fn, return_shape=True)(*args)
-        outs = _run(jaxpr.jaxpr, jaxpr.consts, jax.tree.leaves(args))
-        return jax.tree.unflatten(jax.tree.structure(shapes), outs)
+    Args:
+      fn: a function of arrays.
+      *args: trees of arrays, or of what has their shapes and dtypes.
 
-    return forward
+    Returns:
+      The program, from the leaves of args to those of the result, and the result's shapes.
+    """
+    jaxpr, shapes = jax.make_jaxpr(fn, return_shape=True)(*args)
+    inlined = jax.make_jaxpr(functools.partial(_run_inlined, jaxpr))(*jax.tree.leaves(args))
+    return inlined, shapes
 
 
-def _run(jaxpr: core.Jaxpr, consts: Sequence[Any], args: Sequence[Any]) -> list[Any]:
-    values = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *args), strict=True))
-
-    def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, core.Literal) else values[atom]
-
-    for eqn in jaxpr.eqns:
+def run(eqns: Iterable[core.JaxprEqn], values: dict[core.Var, Any], apply: Apply) -> None:
+    """Runs equations one after another, and adds their results to the values of variables."""
+    for eqn in eqns:
         with eqn.ctx.manager:
-            results = _apply(eqn, [read(atom) for atom in eqn.invars])
+            results = apply(eqn, [read(values, atom) for atom in eqn.invars])
         values.update(zip(eqn.outvars, results, strict=True))
-    return [read(atom) for atom in jaxpr.outvars]
 
 
-def _apply(eqn: core.JaxprEqn, operands: list[Any]) -> list[Any]:
-    name = eqn.primitive.name
-    if name in _INLINED:
-        inner = eqn.params[_INLINED[name]]
-        closed = isinstance(inner, core.ClosedJaxpr)
-        return _run(inner.jaxpr if closed else inner, inner.consts if closed else (), operands)
-    params = eqn.params
-    if name in _LOOPS:
-        params = {key: _inlined(value) for key, value in params.items()}
-    out = eqn.primitive.bind(*operands, **eqn.primitive.get_bind_params(params))
+def read(values: Mapping[core.Var, Any], atom: Any) -> Any:
+    """The value of a variable or a literal."""
+    return atom.val if isinstance(atom, core.Literal) else values[atom]
+
+
+def bind(eqn: core.JaxprEqn, operands: list[Any], **changed: Any) -> list[Any]:
+    """What an equation gives for these operands."""
+    params = eqn.primitive.get_bind_params({**eqn.params, **changed})
+    out = eqn.primitive.bind(*operands, **params)
     return list(out) if eqn.primitive.multiple_results else [out]
 
 
-def _inlined(param: Any) -> Any:
+def _run_inlined(closed: core.ClosedJaxpr, *args: Any) -> list[Any]:
+    jaxpr = closed.jaxpr
+    variables = (*jaxpr.constvars, *jaxpr.invars)
+    values = dict(zip(variables, (*closed.consts, *args), strict=True))
+    run(jaxpr.eqns, values, _inline)
+    return [read(values, atom) for atom in jaxpr.outvars]
+
+
+def _inline(eqn: core.JaxprEqn, operands: list[Any]) -> list[Any]:
+    name = eqn.primitive.name
+    if name in _INLINED:
+        inner = eqn.params[_INLINED[name]]
+        closed = inner if isinstance(inner, core.ClosedJaxpr) else core.ClosedJaxpr(inner, ())
+        return _run_inlined(closed, *operands)
+    if name in _LOOPS:
+        return bind(eqn, operands, **{key: _body(value) for key, value in eqn.params.items()})
+    return bind(eqn, operands)
+
+
+def _body(param: Any) -> Any:
     """The bodies of loops and branches, treated in the same way."""
     if isinstance(param, tuple):
-        return tuple(_inlined(item) for item in param)
+        return tuple(_body(item) for item in param)
     if not isinstance(param, core.ClosedJaxpr):
         return param
-    return jax.make_jaxpr(lambda *args: _run(param.jaxpr, param.consts, args))(*param.in_avals)
+    return jax.make_jaxpr(functools.partial(_run_inlined, param))(*param.in_avals)

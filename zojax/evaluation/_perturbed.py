@@ -1,6 +1,7 @@
 """The lazily perturbed array: base + radius · z, with z a recipe."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 import equinox as eqx
@@ -105,6 +106,11 @@ class Perturbed(quax.ArrayValue):
         datum = next((v for v in values if _is_datum(v)), None)
         arrays = [v.dense(datum) if isinstance(v, Perturbed) else v for v in values]
         return primitive.bind(*arrays, **params)
+
+
+def drawn(values: Iterable[Any]) -> list[Any]:
+    """The values as arrays."""
+    return [value.dense() if isinstance(value, Perturbed) else value for value in values]
 
 
 def teeth(array: jax.Array, axis: int, first: jax.Array, step: int) -> jax.Array:
