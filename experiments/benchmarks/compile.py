@@ -1,6 +1,6 @@
 """How long does a step take to compile, and does that grow with the layers?
 
-    python -m experiments.benchmarks.compile           about 6 minutes on 2 cores
+    python -m experiments.benchmarks.compile           about 9 minutes on 2 cores
 
 For the decoder as a list of 24 layers, and scanned with 24 and 96, this traces and compiles a step
 of MeZO under several laws, one form after another, several times over, and prints the median. It
@@ -30,7 +30,7 @@ class Settings:
     size: Size = dataclasses.field(default_factory=Size)
     deeper: int = 4
     """How many times as many layers the second scanned form has."""
-    repetitions: int = 3
+    repetitions: int = 5
 
 
 def main(settings: Settings) -> list[dict[str, Any]]:
