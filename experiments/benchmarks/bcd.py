@@ -1,13 +1,14 @@
 """How much faster than a MeZO step is one that perturbs and updates one block?
 
-    python -m experiments.benchmarks.bcd               about 8 minutes on 2 cores
+    python -m experiments.benchmarks.bcd               about 6 minutes on 2 cores
 
 For a decoder of 24 layers and a batch of 64 tokens, where a step of MeZO is mostly noise, it times,
 interleaved in one run, the steps of MeZO and MeZO-BCD (updates of donated params included) and two
-plain forwards. Before that every block is active once: the first turn of each takes a seventh
-longer. It also counts, as the programs run, the random words that they draw in the first step (of
-MeZO-BCD the block of one layer, as in most steps). Words are those of the generator, 32 bits each:
-one for a gaussian, one for 32 packed signs; those of keys and of the order of blocks are left out.
+plain forwards. Before that every block is active once: the first turns in a process take about a
+tenth longer. It also counts, as the programs run, the random words that they draw in the first step
+(of MeZO-BCD the block of one layer, as in most steps). Words are those of the generator, 32 bits
+each: one for a gaussian, one for 32 packed signs; those of keys and of the order of blocks are left
+out.
 The bound is MeZO beside the least that MeZO-BCD must do, measured in the same run: one forward of
 the layers before the block, one of both points from there on, and the noise of one block.
 Expected: MeZO / MeZO-BCD at least 2.77, the figure of arXiv:2501.19099 (v2), for gaussian

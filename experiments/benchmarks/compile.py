@@ -1,6 +1,6 @@
 """How long does a step take to compile, and does that grow with the layers?
 
-    python -m experiments.benchmarks.compile           about 9 minutes on 2 cores
+    python -m experiments.benchmarks.compile           about 8 minutes on 2 cores
 
 For the decoder as a list of 24 layers, and scanned with 24 and 96, this traces and compiles a step
 of MeZO under several laws, one form after another, several times over, and prints the median. It

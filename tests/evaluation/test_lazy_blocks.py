@@ -114,6 +114,36 @@ def test_points_share_a_layer_until_they_meet_the_block(over_layers, shared):
         runs.clear()
 
 
+@pytest.mark.parametrize("over_layers", [_scanned, _listed])
+def test_queries_side_by_side_are_those_one_by_one(over_layers):
+    """Where only some pieces are run for all points at once, the losses are the materialized."""
+    params = {"layers": jax.random.normal(jax.random.key(0), (3, 8, 8)), "shared": jnp.eye(8)}
+    if over_layers is _listed:
+        params["layers"] = list(params["layers"])
+
+    def loss(params):
+        def layer(x, w, after):
+            x = jnp.tanh(x @ w) @ after
+            return x, x[0]
+
+        x, rows = over_layers(layer, jnp.ones((3, 8)), params)
+        return jnp.sum(x**2) + jnp.sum(rows)
+
+    sampler = zojax.blocks(zojax.gaussian(), zojax.layer_blocks(), order="cyclic")
+
+    @jax.jit
+    def losses(params, step):
+        directions, _ = sampler.draw((), jax.random.key(1), step, 4, params)
+        evaluate = functools.partial(zojax.evaluate, loss, params, directions, RADIUS)
+        return evaluate(chunk_size=2), evaluate(), evaluate(materialize=True)
+
+    for step in range(4):
+        side_by_side, one_by_one, materialized = losses(params, jnp.int32(step))
+        np.testing.assert_allclose(side_by_side, materialized, rtol=RTOL)
+        np.testing.assert_allclose(one_by_one, materialized, rtol=RTOL)
+        assert np.ptp(materialized) > 1e-3
+
+
 def _of_each_layer(loss, params, count):
     """The losses at both points with each block active in its turn."""
     sampler = zojax.blocks(zojax.gaussian(), zojax.layer_blocks(), order="cyclic")

@@ -22,10 +22,10 @@ _INLINED = {
     "custom_vjp_call": "call_jaxpr",
     "custom_vjp_call_jaxpr": "fun_jaxpr",
 }
+_LOOPS = frozenset({"scan", "while", "cond"})
+
 Apply = Callable[[core.JaxprEqn, list[Any]], list[Any]]
 """(equation, operands) -> results."""
-
-_LOOPS = frozenset({"scan", "while", "cond"})
 
 
 def forward_program(fn: Callable[..., Any], *args: Any) -> tuple[core.ClosedJaxpr, Any]:

@@ -154,6 +154,7 @@ def _lazy(args: Collection[Any]) -> list[Perturbed]:
 
 
 def _can_be_shared(args: Collection[Any]) -> bool:
+    """Whether these arguments can be those of a layer outside the active block."""
     # Devices that differ in whether points are the same would send each other different things.
     return bool(_lazy(args)) and _in_blocks(args) and not knows_others()
 
