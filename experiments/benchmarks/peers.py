@@ -1,8 +1,10 @@
 """How fast is a step beside those of peers, on the same model, batch and threads?
 
-    python -m experiments.benchmarks.peers             about 3 minutes on 2 cores
+    python -m experiments.benchmarks.peers             about 5 minutes on 2 cores
 
-Needs torch, transformers and evosax. Timed side by side in one run, float32:
+Needs torch, transformers and evosax. Timed side by side in one run, float32, each after a turn that
+is not timed, so that a step follows a step of its own as it does in training (else the memory that
+another program has given back is part of it: OpenES took 2.0 instead of 1.2 seconds):
 
 - MeZO in PyTorch, in place, on transformers' OPT (`_torch_mezo.py`), and its two plain forwards;
 - the step that everybody writes in JAX: two perturbed copies and an update;
@@ -53,7 +55,7 @@ class Settings:
     size: Size = dataclasses.field(default_factory=lambda: Size(layers=12))
     threads: int = 2
     """Of PyTorch; XLA takes as many as there are cores."""
-    repetitions: int = 7
+    repetitions: int = 11
 
 
 COLUMNS = ("program", "ms", "least ms", "zojax gaussian = 1", "peak / inference")
@@ -71,7 +73,7 @@ def main(settings: Settings) -> list[dict[str, Any]]:
     programs["PyTorch, MeZO in place"] = _torch_mezo.mezo(
         model, loss, radius=RADIUS, learning_rate=LEARNING_RATE
     )
-    times = median_seconds(programs, repetitions=settings.repetitions)
+    times = median_seconds(programs, repetitions=settings.repetitions, untimed=1)
     forwards = min(times["JAX, two forwards"], times["JAX, both forwards side by side"])
     bounds = Bounds(settings.size)
     least = {f"zojax, {law}": forwards + bounds.seconds(law, form.params) for law in LAWS}

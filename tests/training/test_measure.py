@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from zojax.training import median_seconds, peak_bytes
+from zojax.training import median_seconds, peak_bytes, seconds_side_by_side
 
 
 def test_arguments_results_and_temporaries_count_once():
@@ -29,3 +29,11 @@ def test_every_function_runs_in_turn():
     assert calls == ["a", "b"] * 4
     assert set(seconds) == {"a", "b"}
     assert all(value >= 0 for value in seconds.values())
+
+
+def test_calls_before_each_that_is_timed():
+    calls = []
+    functions = {name: lambda name=name: calls.append(name) for name in "ab"}
+    seconds = seconds_side_by_side(functions, repetitions=3, untimed=1)
+    assert calls == ["a", "a", "b", "b"] * 4
+    assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3}

@@ -23,7 +23,7 @@ def peak_bytes(compiled: jax.stages.Compiled) -> int:
 
 
 def seconds_side_by_side(
-    functions: dict[str, Callable[[], Any]], *, repetitions: int = 5
+    functions: dict[str, Callable[[], Any]], *, repetitions: int = 5, untimed: int = 0
 ) -> dict[str, list[float]]:
     """Times functions side by side.
 
@@ -34,6 +34,8 @@ def seconds_side_by_side(
     Args:
       functions: the functions by name, called without arguments.
       repetitions: how many rounds count; at least 1.
+      untimed: calls of a function before each that is timed. Without any, it finds caches and
+        memory as another function left them; after one, as in a loop of its own.
 
     Returns:
       The seconds of each round's call, by name.
@@ -41,6 +43,8 @@ def seconds_side_by_side(
     seconds = {name: [] for name in functions}
     for round_ in range(repetitions + 1):
         for name, function in functions.items():
+            for _ in range(untimed):
+                jax.block_until_ready(function())
             start = time.perf_counter()
             jax.block_until_ready(function())
             if round_:
@@ -49,8 +53,8 @@ def seconds_side_by_side(
 
 
 def median_seconds(
-    functions: dict[str, Callable[[], Any]], *, repetitions: int = 5
+    functions: dict[str, Callable[[], Any]], *, repetitions: int = 5, untimed: int = 0
 ) -> dict[str, float]:
     """The median seconds of a call, by name; see `seconds_side_by_side`."""
-    seconds = seconds_side_by_side(functions, repetitions=repetitions)
+    seconds = seconds_side_by_side(functions, repetitions=repetitions, untimed=untimed)
     return {name: statistics.median(values) for name, values in seconds.items()}
