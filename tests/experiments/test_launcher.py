@@ -77,8 +77,13 @@ def test_what_process_0_has_said_is_not_said_again(capfd):
 
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
 def test_a_launcher_that_is_ended_ends_what_it_started(signal_number):
-    launching = "import sys; from experiments._launcher import launch; sys.exit(launch(*{}))"
-    command = [sys.executable, "-c", launching.format(("launched", ["endless"], 2))]
+    launching = (
+        "import signal, sys; from experiments._launcher import launch; "
+        # Tests in the background of a shell have it ignored, and would hand this down.
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "sys.exit(launch('launched', ['endless'], 2))"
+    )
+    command = [sys.executable, "-c", launching]
     with started(command) as process:
         assert process.stdout.readline() == "here is 0\n"
         os.killpg(process.pid, signal_number)
