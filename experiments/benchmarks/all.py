@@ -1,6 +1,6 @@
 """All benchmarks, one after another, and what they were to show.
 
-    python -m experiments.benchmarks.all               about 75 minutes on 2 cores
+    python -m experiments.benchmarks.all               about 55 minutes on 2 cores
 
 Each runs in a process of its own, with nothing beside it, and writes results/NAME.jsonl. Then every
 aim is printed with the figure that was measured. Needs torch, transformers and evosax for `peers`.

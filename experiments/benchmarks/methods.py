@@ -1,6 +1,6 @@
 """What does a step of each method cost beside the plain forwards that it spends, and store?
 
-    python -m experiments.benchmarks.methods           about 18 minutes on 2 cores
+    python -m experiments.benchmarks.methods           about 14 minutes on 2 cores
 
 For the scanned decoder and every method, with its own laws and numbers of queries, this times,
 interleaved, the whole step and as many plain forwards of the same batch, one after another, as the

@@ -1,10 +1,10 @@
 """How fast is a step beside those of peers, on the same model, batch and threads?
 
-    python -m experiments.benchmarks.peers             about 5 minutes on 2 cores
+    python -m experiments.benchmarks.peers             about 4 minutes on 2 cores
 
 Needs torch, transformers and evosax. Timed side by side in one run, float32, each after a turn that
 is not timed, so that a step follows a step of its own as it does in training (else the memory that
-another program has given back is part of it: OpenES took 2.0 instead of 1.2 seconds):
+another program has given back is part of it: OpenES took 2.1 instead of 1.3 seconds):
 
 - MeZO in PyTorch, in place, on transformers' OPT (`_torch_mezo.py`), and its two plain forwards;
 - the step that everybody writes in JAX: two perturbed copies and an update;

@@ -1,6 +1,6 @@
 """How much longer than its two forwards does a MeZO step take?
 
-    python -m experiments.benchmarks.speed             about 6 minutes on 2 cores
+    python -m experiments.benchmarks.speed             about 8 minutes on 2 cores
 
 For a decoder in three forms it times, interleaved in one run, two plain forwards of the jitted loss
 and the whole lazy step (the update of the donated params included) under several laws, and prints
