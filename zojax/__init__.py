@@ -34,6 +34,7 @@ from zojax.recipes import LowRank as LowRank
 from zojax.recipes import MatrixView as MatrixView
 from zojax.recipes import Sum as Sum
 from zojax.recipes import combine as combine
+from zojax.recipes import combine_squares as combine_squares
 from zojax.recipes import materialize as materialize
 from zojax.samplers import Sampler as Sampler
 from zojax.samplers import Slices as Slices

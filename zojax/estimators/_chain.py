@@ -34,7 +34,7 @@ def chain(
         measured = estimate.init(params)
         if not hasattr(measured, "num_nonfinite"):
             raise TypeError(
-                "zojax.chain begins with zojax.estimate_gradient(...); for other chains take "
+                "zojax.chain begins with an estimate, zojax.estimate_gradient(...); for others take "
                 f"optax.chain. The state of its first link is {type(measured).__name__}"
             )
         return (measured, *behind.init(params))

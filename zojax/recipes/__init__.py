@@ -2,6 +2,7 @@
 
 from zojax.recipes._block import Block as Block
 from zojax.recipes._combine import combine as combine
+from zojax.recipes._combine import combine_squares as combine_squares
 from zojax.recipes._combine import materialize as materialize
 from zojax.recipes._combine import sum_draws as sum_draws
 from zojax.recipes._deflated import Deflated as Deflated

@@ -1,5 +1,7 @@
 """What is done with directions: their weighted sum, and dense trees of them."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -71,6 +73,29 @@ def combine(
     return treedef.unflatten(sums)
 
 
+def combine_squares(coefficients: jax.Array, directions: Directions, params: Params) -> Params:
+    """Returns Σ_k coefficients[k] z_k², entry by entry, a tree like params.
+
+    With second differences for coefficients it estimates the diagonal of the Hessian: for gaussian
+    directions E[zᵀHz (z² - 1)] = 2 diag(H). Formed as `combine` forms the sum of z, and as long: a
+    direction that both are made of is drawn twice.
+
+    Args:
+      coefficients: shape (K,).
+      directions: K directions.
+      params: gives the structure, shapes and dtypes.
+
+    Source: Ye et al., arXiv:2402.15173 (HiZOO), equation (5).
+    """
+    leaves, treedef = jax.tree.flatten(params)
+    sums: list[jax.Array] = []
+    before = coefficients
+    for recipe, leaf in zip(directions, leaves, strict=True):
+        sums.append(_sum_terms(coefficients, recipe, leaf, before, of_z=jnp.square))
+        before = sums[-1] if leaf.size else before
+    return treedef.unflatten(sums)
+
+
 def sum_draws(
     coefficients: jax.Array,
     recipe: Recipe,
@@ -85,6 +110,19 @@ def sum_draws(
     """
     if isinstance(recipe, Deflated):
         return sum_deflated(coefficients, recipe, leaf.shape, leaf.dtype, before)[0]
+    return _sum_terms(coefficients, recipe, leaf, before, written_out=written_out)
+
+
+def _sum_terms(
+    coefficients: jax.Array,
+    recipe: Recipe,
+    leaf: jax.Array,
+    before: jax.Array,
+    *,
+    of_z: Callable[[jax.Array], jax.Array] = lambda z: z,
+    written_out: bool = False,
+) -> jax.Array:
+    """Σ_k c_k of_z(z_k) of a leaf."""
     dtype = wide(leaf.dtype)
     # Packed numbers are small, and unpacking them from a buffer is far cheaper than drawing them
     # for every entry; what is not packed should fuse, and never be one.
@@ -92,7 +130,7 @@ def sum_draws(
 
     def term(k: jax.Array | int) -> jax.Array:
         one = query(recipe, k)
-        return coefficients[k].astype(dtype) * one.draw(leaf.shape, datum).astype(dtype)
+        return coefficients[k].astype(dtype) * of_z(one.draw(leaf.shape, datum).astype(dtype))
 
     count = coefficients.shape[0]
     if written_out or count == 1:

@@ -15,6 +15,9 @@ from zojax.samplers._sampler import Sampler, ignore, memoryless, ones
 
 # The entries of params are numbered, and two such numbers added up, in uint32.
 _MOST_ENTRIES = 1 << 31
+# Of a random number that decides between leaves, the highest first.
+_WORDS = 4
+_SHIFTS = tuple(32 * place for place in reversed(range(_WORDS)))
 
 
 def coordinate(order: str = "random") -> Sampler:
@@ -67,11 +70,10 @@ def coordinate(order: str = "random") -> Sampler:
 
 def _random(key: Key, params: Params) -> Directions:
     leaves = jax.tree.leaves(params)
-    sizes = jnp.array([leaf.size for leaf in leaves], jnp.float32)
     # First a leaf, by its share of the entries, then a row and a column of it: a single index
     # would not fit 32 bits for models of more than 4 billion parameters.
-    pick = jax.random.fold_in(key, Role.COORDINATE.value)
-    chosen = jax.random.choice(pick, len(leaves), p=sizes / sizes.sum())
+    words = jax.random.bits(jax.random.fold_in(key, Role.COORDINATE.value), (_WORDS,), jnp.uint32)
+    chosen = leaf_of(words, [leaf.size for leaf in leaves])
     scale = math.sqrt(sum(leaf.size for leaf in leaves))
     keys = _keys.leaf_keys(key, params, Role.COORDINATE)
     recipes = []
@@ -82,6 +84,29 @@ def _random(key: Key, params: Params) -> Directions:
         ]
         recipes.append(_unit(leaf, *below, scale * (chosen == place)))
     return tuple(recipes)
+
+
+def leaf_of(words: jax.Array, sizes: Sequence[int]) -> jax.Array:
+    """The place of the leaf that a random number falls in, each by its share of all entries.
+
+    Words w make the number u = Σ_i w_i 2^(-32 i - 32) in [0, 1), and leaf j is chosen where u is in
+    its part of [0, 1). The borders are rounded down to multiples of 2^-128, in whole numbers of
+    Python: a leaf with one of 2⁶³ entries still has its share to a part in 10¹⁹.
+
+    Args:
+      words: uint32, the highest first, (4,).
+      sizes: entries of each leaf.
+    """
+    ends = np.cumsum([0, *sizes], dtype=object)
+    bits = 32 * _WORDS
+    borders = [(int(end) << bits) // max(int(ends[-1]), 1) for end in ends[1:-1]]
+    table = [[(border >> shift) & 0xFFFFFFFF for shift in _SHIFTS] for border in borders]
+    border = jnp.array(np.array(table, np.uint32).reshape(-1, _WORDS))
+    at_least = jnp.ones(len(borders), bool)
+    for place in reversed(range(_WORDS)):
+        word, of_border = words[place], border[:, place]
+        at_least = (word > of_border) | ((word == of_border) & at_least)
+    return jnp.sum(at_least, dtype=jnp.int32)
 
 
 def _size(params: Params) -> int:
