@@ -34,8 +34,8 @@ def chain(
         measured = estimate.init(params)
         if not hasattr(measured, "num_nonfinite"):
             raise TypeError(
-                "zojax.chain begins with an estimate, zojax.estimate_gradient(...); for others take "
-                f"optax.chain. The state of its first link is {type(measured).__name__}"
+                "zojax.chain begins with an estimate, zojax.estimate_gradient(...); for others "
+                f"take optax.chain. The state of its first link is {type(measured).__name__}"
             )
         return (measured, *behind.init(params))
 
