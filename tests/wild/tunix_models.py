@@ -30,9 +30,7 @@ def qwen3_moe(size: Size) -> Model:
 def llama3(size: Size) -> Model:
     """A decoder whose head is the embedding."""
     tunix = _model_module("llama3")
-    config = tunix.ModelConfig(
-        **_shape(size), norm_eps=1e-5, rope_theta=500_000, weight_tying=True
-    )
+    config = tunix.ModelConfig(**_shape(size), norm_eps=1e-5, rope_theta=500_000, weight_tying=True)
     return _of_module(tunix.Llama3(config, rngs=nnx.Rngs(0)), size)
 
 

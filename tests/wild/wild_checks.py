@@ -83,9 +83,7 @@ def check_training_lowers_the_loss(
 
 def _step(model: Model, tx: optax.GradientTransformation) -> Any:
     def step(params: Any, state: Any, batch: Any, held: Any) -> tuple[Any, Any]:
-        updates, state = tx.update(
-            None, state, params, value_fn=model.loss, batch=batch, held=held
-        )
+        updates, state = tx.update(None, state, params, value_fn=model.loss, batch=batch, held=held)
         return optax.apply_updates(params, updates), state
 
     return step

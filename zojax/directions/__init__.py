@@ -11,6 +11,7 @@ from zojax.directions._coordinate import coordinate as coordinate
 from zojax.directions._dense import drawn_together as drawn_together
 from zojax.directions._factored import factored as factored
 from zojax.directions._factors import Factors as Factors
+from zojax.directions._heads import heads_together as heads_together
 from zojax.directions._isotropic import gaussian as gaussian
 from zojax.directions._isotropic import rademacher as rademacher
 from zojax.directions._isotropic import sphere as sphere

@@ -34,12 +34,13 @@ from zojax._typing import Key, Params
 from zojax.directions._cores import core_space, fold, has_cores
 from zojax.directions._dense import dense_recipes
 from zojax.directions._factors import Factors
+from zojax.directions._heads import heads_together
 from zojax.directions._laws import GAUSSIAN
 from zojax.directions._matrices import Kinds, Matrix, matrices
 from zojax.directions._parts import draw_part, kept_part, past_part
 from zojax.directions._rows import Rows
 from zojax.directions._sampler import Directions, OneByOne, Sampler, ignore
-from zojax.directions._views import Views, last_two_axes
+from zojax.directions._views import Views
 
 
 def factored(
@@ -51,7 +52,7 @@ def factored(
     left_period: int | None = 0,
     right_period: int | None = 0,
     scale: float | None = None,
-    views: Views = last_two_axes,
+    views: Views = heads_together,
     at_refresh: str = "reset",
 ) -> Sampler:
     """Z = scale · L · core · Rᵀ on matrices, N(0, I) elsewhere. The defaults are EGGROLL's.
