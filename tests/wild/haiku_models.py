@@ -48,13 +48,14 @@ def haiku_resnet(size: Size) -> Model:
             num_classes=10,
             bottleneck=False,
             channels_per_group=channels,
+            strides=(1, 2, 1, 1),  # so that each norm sees more than a few numbers
             logits_config={"w_init": None},
             initial_conv_config={"output_channels": channels[0], "kernel_shape": 3, "stride": 1},
         )
         return net(images, is_training=True)
 
     init, apply = hk.transform_with_state(forward)
-    images = jax.random.normal(jax.random.key(1), (size.batch, 8, 8, 3))
+    images = jax.random.normal(jax.random.key(1), (size.batch, 16, 16, 3))
     labels = jnp.arange(size.batch) % 10
 
     def loss(params: Any, batch: Any, held: Any) -> jax.Array:

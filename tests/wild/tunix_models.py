@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
+from flax import config, nnx
 from wild_model import Model, Size, next_token_loss
 
 
@@ -66,5 +66,10 @@ def _model_module(family: str) -> ModuleType:
     for package in ("tunix", f"tunix.models.{family}"):
         if package not in sys.modules:
             spec = importlib.util.find_spec(package)
+            if spec is None:
+                raise ModuleNotFoundError(f"no package {package}")
             sys.modules[package] = importlib.util.module_from_spec(spec)
-    return importlib.import_module(f"tunix.models.{family}.model")
+    sharding = config.flax_always_shard_variable
+    module = importlib.import_module(f"tunix.models.{family}.model")
+    config.update("flax_always_shard_variable", sharding)  # which tunix turns off for everybody
+    return module

@@ -25,7 +25,7 @@ class Size(NamedTuple):
 
 # Small enough to train for some steps, and what memory is measured at: with few tokens, so that
 # the weights are most of it and a copy of any of them shows.
-TINY = Size(layers=2, width=32, heads=4, vocabulary=64, batch=2, length=6)
+TINY = Size(layers=1, width=32, heads=4, vocabulary=64, batch=2, length=6)
 PROVING = Size(layers=8, width=256, heads=8, vocabulary=512, batch=2, length=8)
 
 
