@@ -15,12 +15,6 @@ from optax.experimental import aggregating
 
 import zojax
 
-# SWITCH to zojax.no_updates when it is there.
-no_updates = getattr(zojax, "no_updates", lambda params: jax.tree.map(jnp.zeros_like, params))
-# SWITCH: drop these marks when an estimate warns.
-warns = pytest.mark.xfail(not hasattr(zojax, "no_updates"), reason="not built yet", strict=True)
-undetected = pytest.mark.xfail(reason="not seen from within an estimate yet", strict=True)
-
 CLOSE = {"rtol": 1e-6, "atol": 1e-6}
 ALL, SOME = {"b": True, "w": True}, {"b": False, "w": True}
 NONE = {"b": False, "w": False}
@@ -63,7 +57,7 @@ def stepper(tx, loss=quadratic):
 
     @jax.jit
     def step(params, state, target=1.0):
-        incoming = no_updates(params)
+        incoming = zojax.no_updates(params)
         updates, state = tx.update(incoming, state, params, value_fn=loss, target=target)
         return optax.apply_updates(params, updates), state
 
@@ -86,7 +80,7 @@ def bare():
 
 def test_no_updates_are_zeros_like_params():
     params = {"half": jnp.ones(3, jnp.bfloat16), "w": [jnp.ones((2, 1))]}
-    zeros = no_updates(params)
+    zeros = zojax.no_updates(params)
     chex.assert_trees_all_equal_shapes_and_dtypes(zeros, params)
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(zeros))
 
@@ -245,7 +239,6 @@ def test_a_wrapper_that_cannot_work_is_refused(name):
         stepper(tx, by_name)(SINGLE, tx.init(SINGLE))
 
 
-@warns
 def test_multi_steps_around_a_method_is_warned_about():
     """It would drop the losses of all calls but the last of k."""
     tx = optax.MultiSteps(mezo(), every_k_schedule=2)
@@ -253,7 +246,6 @@ def test_multi_steps_around_a_method_is_warned_about():
         jax.eval_shape(stepper(tx), SINGLE, tx.init(SINGLE))
 
 
-@undetected
 def test_mechanize_around_a_method_is_warned_about():
     """It learns its scale from the gradients that come in, and with none it stays at 1e-6."""
     tx = optax.contrib.mechanize(mezo())
@@ -274,7 +266,6 @@ BEFORE = {
 IGNORED = "links before .* are ignored"
 
 
-@warns
 @pytest.mark.parametrize("name", BEFORE)
 def test_links_before_an_estimate_are_warned_about(name):
     """In a step that is traced alone: nothing has to be compiled."""
@@ -286,7 +277,6 @@ def test_links_before_an_estimate_are_warned_about(name):
             jax.eval_shape(stepper(tx), SINGLE, tx.init(SINGLE))
 
 
-@undetected
 def test_links_before_an_estimate_in_a_named_chain_are_warned_about():
     tx = optax.named_chain(("clip", optax.clip(1.0)), ("zo", mezo()))
     with pytest.warns(UserWarning, match=IGNORED):
