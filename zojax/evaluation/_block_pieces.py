@@ -15,6 +15,7 @@ from zojax.evaluation._interpreter import interpret
 from zojax.evaluation._perturbed import Perturbed
 from zojax.evaluation._program import read, run
 from zojax.evaluation._report import drawn
+from zojax.evaluation._sequence import own_sequence
 from zojax.evaluation._shared_points import all_same, run_together, still_same
 from zojax.recipes import Block
 
@@ -70,7 +71,8 @@ class _Piece:
 
         def lazily(*operands: Any) -> list[Any]:
             inside = dict(zip(variables, operands, strict=True))
-            run(self.eqns, inside, interpret)
+            with own_sequence():
+                run(self.eqns, inside, interpret)
             return [inside[variable] for variable in self.results]
 
         operands = [values[variable] for variable in variables]

@@ -32,8 +32,8 @@ from zojax import _checks
 from zojax._typing import Key, Params
 from zojax.noise import GAUSSIAN, Role, _keys
 from zojax.recipes import Dense, Directions, LowRank, OneByOne, dense_recipes
-from zojax.samplers._sampler import Sampler, ignore
 from zojax.samplers._attention_view import heads_together
+from zojax.samplers._sampler import Sampler, ignore
 from zojax.samplers._views import Views
 from zojax.samplers.factored._cores import core_space, fold, has_cores
 from zojax.samplers.factored._matrices import Kinds, Matrix, matrices
