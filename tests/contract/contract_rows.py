@@ -40,7 +40,7 @@ WIDE = {"radius": 0.25}
 SEVERAL = {"num_queries": 4, **WIDE}
 
 
-def zo_muon(learning_rate, key, num_queries, radius, rank, period, weight_decay):
+def zo_muon(learning_rate, key, num_queries, radius, rank, period, weight_decay, **options):
     """With one rate for all leaves: the contract asks that the whole update is proportional."""
     return methods.zo_muon(
         learning_rate,
@@ -51,6 +51,7 @@ def zo_muon(learning_rate, key, num_queries, radius, rank, period, weight_decay)
         rank=rank,
         period=period,
         weight_decay=weight_decay,
+        **options,
     )
 
 
