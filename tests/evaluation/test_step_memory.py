@@ -173,6 +173,6 @@ def test_a_step_on_one_block_of_a_list_holds_the_noise_of_one_layer():
 
 
 def test_the_plain_step_holds_the_params_several_times():
-    """So that the numbers above mean something: the same account of what everybody writes."""
+    """So that the numbers above mean something: the same account of the naive step."""
     params, loss = scanned()
     assert naive(params, loss) >= 2.5 * inference(params, loss)
