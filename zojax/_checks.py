@@ -77,7 +77,18 @@ def one_of(options: tuple[str, ...], **named: str) -> None:
 
 
 def floating(params: Params) -> None:
-    """Raises TypeError if a leaf of `params` is not a floating-point array."""
+    """Raises if `params` have no leaves (ValueError), or one that is no floating-point array.
+
+    Raises:
+      TypeError: for such a leaf.
+      ValueError: for params without leaves.
+    """
+    if not jax.tree.leaves(params):
+        raise ValueError(
+            f"params have no arrays, got {params!r}: there is nothing to perturb. With Flax, "
+            "nnx.split(model, nnx.Param, ...) or model.init(key, batch)['params'] give them; a "
+            "filter that matches no variable of the model gives none"
+        )
     for path, leaf in jax.tree.leaves_with_path(params):
         dtype = getattr(leaf, "dtype", None)
         if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
@@ -113,20 +124,46 @@ def given(link: str, **named: Any) -> None:
             )
 
 
-def scalar_loss(value: Any) -> None:
-    """Raises TypeError unless `value`, what a value_fn returned, is one floating-point number."""
+def value_and_aux(out: Any, *, has_aux: bool) -> tuple[jax.Array, Any]:
+    """What a value_fn returned: the loss, float32 or wider, and aux, () without any.
+
+    Raises:
+      TypeError: unless it is one floating-point number (a number of Python is one), or with
+        `has_aux` a pair of one and anything.
+    """
+    if not has_aux:
+        return _scalar_loss(out), ()
+    if not isinstance(out, tuple) or len(out) != 2:
+        raise TypeError(
+            f"with has_aux=True value_fn must return (value, aux), got {_kind(out)}; leave has_aux "
+            "out if it returns the loss alone"
+        )
+    return _scalar_loss(out[0]), out[1]
+
+
+def _scalar_loss(value: Any) -> jax.Array:
     if isinstance(value, tuple):
         raise TypeError(
             "value_fn returned a tuple; pass has_aux=True if it returns (value, aux), "
             "else let it return the loss alone"
         )
-    if not hasattr(value, "dtype"):
+    if not hasattr(value, "dtype") and (
+        isinstance(value, bool) or not isinstance(value, int | float)
+    ):
         raise TypeError(
             f"value_fn must return one floating-point number, an array of shape (); got "
-            f"{type(value).__name__}"
+            f"{_kind(value)}"
         )
-    if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
+    # A number of Python, such as the sum of an empty list, may have become an array of weak type.
+    value = jnp.asarray(value)
+    is_number = jnp.issubdtype(value.dtype, jnp.integer) and jax.typeof(value).weak_type
+    if value.shape != () or not (is_number or jnp.issubdtype(value.dtype, jnp.floating)):
         raise TypeError(
             f"value_fn must return one floating-point number, shape (); got {value.dtype} of shape "
             f"{value.shape}. Reduce the loss, e.g. with .mean()"
         )
+    return value.astype(jnp.promote_types(value.dtype, jnp.float32))
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__

@@ -80,7 +80,7 @@ def test_one_leaf_is_multiplied_out_at_a_time():
                 lambda params: plain_loss(params, tokens, heads=4), params, draw(params), RADII
             )
 
-        factors = [r for r in jax.eval_shape(draw, params) if isinstance(r, zojax.Factors)]
+        factors = [r for r in jax.eval_shape(draw, params) if isinstance(r, zojax.LowRank)]
         temporaries = jax.jit(losses).lower(params).compile().memory_analysis().temp_size_in_bytes
         return temporaries - 4 * sum(r.left.size + r.right.size for r in factors)
 

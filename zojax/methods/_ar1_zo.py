@@ -62,8 +62,8 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
-from zojax.directions import Atoms, Sampler, atom_labels, blocks, flax_factors, gaussian
 from zojax.estimators import central, estimate_gradient
+from zojax.samplers import Atoms, Sampler, atom_labels, blocks, flax_factors, gaussian
 
 
 def ar1_zo(

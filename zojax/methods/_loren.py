@@ -64,8 +64,8 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key, Params
-from zojax.directions import Views, anisotropic, last_axis_rows
 from zojax.estimators import estimate_gradient, leave_one_out
+from zojax.samplers import Views, anisotropic, last_axis_rows
 from zojax.transforms import in_float32, skip_nonfinite
 
 

@@ -34,8 +34,8 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
-from zojax.directions import Sampler, gaussian
 from zojax.estimators import central, estimate_gradient
+from zojax.samplers import Sampler, gaussian
 from zojax.transforms import estimate_with_replayed_adam, in_float32, skip_nonfinite
 
 

@@ -52,8 +52,8 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
-from zojax.directions import Labels, Sampler, blocks, gaussian, layer_blocks
 from zojax.estimators import central, estimate_gradient
+from zojax.samplers import Labels, Sampler, blocks, gaussian, layer_blocks
 
 
 def mezo_bcd(

@@ -40,8 +40,8 @@ from jax.typing import ArrayLike
 
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
-from zojax.directions import Sampler, gaussian
 from zojax.estimators import estimate_gradient, forward
+from zojax.samplers import Sampler, gaussian
 from zojax.transforms import scale_by_r_adazo, skip_nonfinite
 
 

@@ -38,8 +38,8 @@ from jax.typing import ArrayLike
 
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
-from zojax.directions import Sampler, sphere
 from zojax.estimators import estimate_gradient, forward
+from zojax.samplers import Sampler, sphere
 from zojax.transforms import project_to_box, scale_by_zo_adamm, skip_nonfinite
 
 

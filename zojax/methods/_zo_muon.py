@@ -21,7 +21,7 @@ What to know before tuning:
   is many orders of magnitude smaller than η, which would ruin biases and norms.
 - N = 1 keeps of c only its sign. For r ≪ n the singular values of ĝ, noise for the most part, are
   nearly equal, and msign is close to dividing each matrix by its norm.
-- Rows of an embedding that a batch does not contain move too, P U being dense.
+- Dense of an embedding that a batch does not contain move too, P U being dense.
 
 Costs N + 1 loss evaluations a step, 2 if N = 1. Stores P, m r numbers a matrix, float32. U is drawn
 one query (or chunk) after another, and once more for the update.
@@ -59,8 +59,8 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key, Params
-from zojax.directions import Views, factored, last_axis_rows
 from zojax.estimators import central, estimate_gradient, forward
+from zojax.samplers import Views, factored, last_axis_rows
 from zojax.transforms import orthogonalize, skip_nonfinite
 
 

@@ -29,8 +29,8 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
-from zojax.directions import Sampler, gaussian
 from zojax.estimators import estimate_gradient, forward
+from zojax.samplers import Sampler, gaussian
 from zojax.transforms import in_float32, skip_nonfinite
 
 

@@ -62,7 +62,6 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
-from zojax.directions import Sampler, gaussian
 from zojax.estimators import (
     Estimator,
     averaged_baseline,
@@ -70,6 +69,7 @@ from zojax.estimators import (
     estimate_gradient,
     moving_average,
 )
+from zojax.samplers import Sampler, gaussian
 from zojax.transforms import scale_by_r_adazo, skip_nonfinite
 
 

@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import optax
 
 from zojax import _checks
-from zojax._hold import known
+from zojax._dtypes import wide
 from zojax._mesh import Axes, AxisName
+from zojax._schedule import true_after
 from zojax._typing import Key, Params
-from zojax.directions import Recipe, Sampler, combine, wide
 from zojax.estimators import EstimateGradientState, Estimator, estimate_gradient
+from zojax.recipes import Recipe, combine
+from zojax.samplers import Sampler
 
 
 class ReplayedAdamState(NamedTuple):
@@ -123,7 +125,7 @@ class _Adam(NamedTuple):
         Else the compiler would make room for the moments of all leaves at once.
         """
         dtype = wide(leaf.dtype)
-        zeros = jnp.broadcast_to(jnp.where(known(before), 0, 1).astype(dtype), leaf.shape)
+        zeros = jnp.broadcast_to(jnp.where(true_after(before), 0, 1).astype(dtype), leaf.shape)
 
         def add(age: jax.Array, moments: tuple[jax.Array, jax.Array]):
             then = jax.tree.map(lambda array: array[age], recipe)
