@@ -6,6 +6,7 @@ The attention kernels have an axis for the heads: (features, heads, head_dim) an
 import importlib
 import importlib.util
 import sys
+from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Any
 
@@ -17,9 +18,10 @@ from wild_model import Model, Size, next_token_loss
 
 def qwen3(size: Size, **experts: int) -> Model:
     """A decoder with gated feed-forward blocks."""
-    tunix = _model_module("qwen3")
-    config = tunix.ModelConfig(**_shape(size), norm_eps=1e-6, rope_theta=10_000, **experts)
-    return _of_module(tunix.Qwen3(config, rngs=nnx.Rngs(0)), size)
+    with _unplaced():
+        tunix = _model_module("qwen3")
+        shape = tunix.ModelConfig(**_shape(size), norm_eps=1e-6, rope_theta=10_000, **experts)
+        return _of_module(tunix.Qwen3(shape, rngs=nnx.Rngs(0)), size)
 
 
 def qwen3_moe(size: Size) -> Model:
@@ -29,9 +31,20 @@ def qwen3_moe(size: Size) -> Model:
 
 def llama3(size: Size) -> Model:
     """A decoder whose head is the embedding."""
-    tunix = _model_module("llama3")
-    config = tunix.ModelConfig(**_shape(size), norm_eps=1e-5, rope_theta=500_000, weight_tying=True)
-    return _of_module(tunix.Llama3(config, rngs=nnx.Rngs(0)), size)
+    with _unplaced():
+        tunix = _model_module("llama3")
+        shape = tunix.ModelConfig(
+            **_shape(size), norm_eps=1e-5, rope_theta=500_000, weight_tying=True
+        )
+        return _of_module(tunix.Llama3(shape, rngs=nnx.Rngs(0)), size)
+
+
+def _unplaced() -> AbstractContextManager:
+    """Variables may name axes of a mesh where there is none.
+
+    Importing tunix allows this to the whole process; here it ends with the context.
+    """
+    return config.temp_flip_flag("always_shard_variable", False)
 
 
 def _shape(size: Size) -> dict[str, int]:
@@ -69,7 +82,4 @@ def _model_module(family: str) -> ModuleType:
             if spec is None:
                 raise ModuleNotFoundError(f"no package {package}")
             sys.modules[package] = importlib.util.module_from_spec(spec)
-    sharding = config.flax_always_shard_variable
-    module = importlib.import_module(f"tunix.models.{family}.model")
-    config.update("flax_always_shard_variable", sharding)  # which tunix turns off for everybody
-    return module
+    return importlib.import_module(f"tunix.models.{family}.model")
