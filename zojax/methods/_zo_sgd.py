@@ -31,6 +31,7 @@ Departures:
 import optax
 from jax.typing import ArrayLike
 
+from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.directions import Sampler, sphere
@@ -80,6 +81,7 @@ def zo_sgd(
       >>> bool(value_fn(x) < 1e-2)
       True
     """
+    _checks.learning_rate(learning_rate=learning_rate)
     chain = optax.chain(
         estimate_gradient(
             key,
