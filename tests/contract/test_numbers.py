@@ -52,17 +52,18 @@ MADE = (
 )
 
 
-def factories():
-    """The public functions that make a sampler, an estimator or a transformation."""
-    for name, thing in vars(zojax).items():
-        if inspect.isfunction(thing) and inspect.signature(thing).return_annotation in MADE:
-            yield name
-
-
 def numbers(factory, kinds=NUMBERS):
     """The parameters of a factory that are annotated with one of `kinds`."""
     parameters = inspect.signature(getattr(zojax, factory)).parameters.values()
     return [parameter.name for parameter in parameters if parameter.annotation in kinds]
+
+
+def factories():
+    """The public functions that make a sampler, an estimator or a transformation of numbers."""
+    for name, thing in vars(zojax).items():
+        is_function = inspect.isfunction(thing) and not name.startswith("_")
+        if is_function and inspect.signature(thing).return_annotation in MADE and numbers(name):
+            yield name
 
 
 def make(factory, **changes):
