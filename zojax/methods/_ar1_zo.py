@@ -126,6 +126,7 @@ def ar1_zo(
       >>> bool(value_fn(x) < 0.05)
       True
     """
+    _checks.learning_rate(learning_rate=learning_rate)
     _checks.one_of(("cyclic", "random"), schedule=schedule)
     directions = blocks(sampler, atom_labels(atoms, layers=layers), order=schedule)
     links = [] if inner is None else [inner]

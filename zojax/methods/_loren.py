@@ -135,6 +135,7 @@ def loren(
       >>> bool(value_fn(x) < 0.15)
       True
     """
+    _checks.learning_rate(learning_rate=learning_rate)
     _checks.below_one(momentum=momentum)
     _checks.not_negative(
         curvature_learning_rate=curvature_learning_rate,

@@ -87,6 +87,7 @@ def mezo(
       >>> bool(value_fn(x) < 1e-2)
       True
     """
+    _checks.learning_rate(learning_rate=learning_rate)
     _checks.not_negative(weight_decay=weight_decay)
     estimator = central(radius, num_queries)
     links = [

@@ -96,7 +96,9 @@ def mezo_adam(
       >>> bool(value_fn(x) < 1e-2)
       True
     """
-    _checks.not_negative(weight_decay=weight_decay)
+    _checks.learning_rate(learning_rate=learning_rate)
+    _checks.below_one(b1=b1, b2=b2)
+    _checks.not_negative(eps=eps, weight_decay=weight_decay)
     estimator = central(radius, num_queries)
     if history is None:
         adam = in_float32(optax.scale_by_adam(b1, b2, eps))

@@ -117,6 +117,7 @@ def mezo_bcd(
       >>> bool(value_fn(x) < 1e-2)
       True
     """
+    _checks.learning_rate(learning_rate=learning_rate)
     _checks.not_negative(weight_decay=weight_decay)
     # The links see the active block alone: decay moves nothing else.
     links = [optax.scale_by_learning_rate(learning_rate)]

@@ -38,6 +38,7 @@ Departures (from the official code, where it differs from the paper):
 import optax
 from jax.typing import ArrayLike
 
+from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.estimators import chain, estimate_gradient, forward
@@ -100,6 +101,7 @@ def r_adazo(
       >>> bool(value_fn(x) < 1e-2)
       True
     """
+    _checks.learning_rate(learning_rate=learning_rate)
     links = chain(
         estimate_gradient(
             key,

@@ -36,6 +36,7 @@ from typing import Any
 import optax
 from jax.typing import ArrayLike
 
+from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.estimators import chain, estimate_gradient, forward
@@ -99,6 +100,7 @@ def zo_adamm(
       >>> bool(value_fn(x) < 1e-2)
       True
     """
+    _checks.learning_rate(learning_rate=learning_rate)
     links = [
         estimate_gradient(
             key,

@@ -135,7 +135,10 @@ def zo_muon(
       >>> bool(value_fn(x) < 0.05)
       True
     """
-    _checks.at_least(1, period=period)
+    _checks.learning_rate(learning_rate=learning_rate, learning_rate_1d=learning_rate_1d)
+    _checks.at_least(1, num_queries=num_queries)
+    if period is not None:
+        _checks.at_least(1, period=period)
     _checks.not_negative(weight_decay=weight_decay)
     sampler = factored(
         rank,

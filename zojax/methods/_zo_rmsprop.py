@@ -83,6 +83,7 @@ def zo_rmsprop(
       >>> bool(value_fn(x) < 1e-2)
       True
     """
+    _checks.learning_rate(learning_rate=learning_rate)
     _checks.below_one(b2=b2)
     _checks.positive(eps_root=eps_root)
     links = chain(

@@ -31,6 +31,7 @@ Departures:
 import optax
 from jax.typing import ArrayLike
 
+from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.estimators import chain, estimate_gradient, forward
@@ -83,6 +84,7 @@ def zo_sgd(
       >>> bool(value_fn(x) < 1e-2)
       True
     """
+    _checks.learning_rate(learning_rate=learning_rate)
     links = chain(
         estimate_gradient(
             key,

@@ -29,6 +29,7 @@ language models call ZO-SGD-Sign (the same only for K = 1 and `zojax.rademacher(
 import optax
 from jax.typing import ArrayLike
 
+from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.estimators import chain, estimate_gradient, forward
@@ -81,6 +82,7 @@ def zo_sign_sgd(
       >>> bool(value_fn(x) < 1e-2)
       True
     """
+    _checks.learning_rate(learning_rate=learning_rate)
     links = chain(
         estimate_gradient(
             key,

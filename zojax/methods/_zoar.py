@@ -130,6 +130,7 @@ def zoar(
       >>> bool(value_fn(x) < 0.2)
       True
     """
+    _checks.learning_rate(learning_rate=learning_rate)
     if antithetic:
         estimator = _of_pairs(radius, num_queries, history)
     else:

@@ -80,7 +80,9 @@ def factored(
         period, a view that does not fit, or kinds that leave nothing factored.
     """
     _checks.at_least(1, rank=rank)
-    _checks.at_least(0, left_period=left_period, right_period=right_period)
+    for name, period in {"left_period": left_period, "right_period": right_period}.items():
+        if period is not None:
+            _checks.at_least(0, **{name: period})
     _checks.one_of(("reset", "project"), at_refresh=at_refresh)
     kinds = Kinds(left, core, right)
     kinds.check()
