@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import zojax
 from tests.fuzz import samplers, trees
 from tests.fuzz.losses import Loss, coarsest, losses
+from tests.fuzz.compiled import QUICKLY
 from tests.fuzz.reference import Plain, isotropic
 from tests.fuzz.samplers import Law
 from tests.fuzz.thresholds import lowered
@@ -20,7 +21,6 @@ from tests.fuzz.trees import Tree
 # Losses that share the compilation of a setting.
 _TOGETHER = 10
 _SINGLE = float(np.finfo(np.float32).eps)
-_FAST = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 class Setting(NamedTuple):
@@ -128,7 +128,7 @@ class _Drawn:
         self.setting, self.sampler = setting, setting.law()
         self.params, self.read = setting.tree.made()
         self.key = jax.random.key(setting.seed)
-        draw = jax.jit(self._draw, compiler_options=_FAST)
+        draw = jax.jit(self._draw, compiler_options=QUICKLY)
         self.directions, self.state, self.zs = draw(self.params, self.key)
 
     def _draw(self, params: Any, key: jax.Array) -> tuple[Any, Any, list[Any]]:
@@ -164,7 +164,7 @@ class _Drawn:
             )
 
         if setting.jit:
-            evaluate = jax.jit(evaluate, compiler_options=_FAST)
+            evaluate = jax.jit(evaluate, compiler_options=QUICKLY)
         return evaluate(self.params, self.directions, self.state, self.key)
 
     def points(self) -> list[tuple[tuple[int, ...], int, float]]:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtri
 
+from tests.fuzz.compiled import QUICKLY
 from tests.fuzz.trees import weakly_typed
 
 _SINGLE = float(np.finfo(np.float32).eps)
@@ -41,8 +42,7 @@ class Plain:
     """A function of leaves at moved leaves, and how far roundings of these move its results."""
 
     def __init__(self, fn: Callable[[list], Any], leaves: Sequence[jax.Array]):
-        options = {"xla_backend_optimization_level": 0}
-        self._fn, self._leaves = jax.jit(fn, compiler_options=options), list(leaves)
+        self._fn, self._leaves = jax.jit(fn, compiler_options=QUICKLY), list(leaves)
 
     def at(self, zs: Sequence[Any], radius: float) -> list[np.ndarray]:
         """The results at leaves + radius zs, flat."""

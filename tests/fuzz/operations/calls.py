@@ -156,7 +156,7 @@ def keys(w, u, dice: Random):
     """Typed keys that pass through the same loops and branches as a weight."""
     del u
     key = jax.random.key(dice.randrange(9))
-    noise = lambda key, q: jax.random.normal(key, q.shape, q.dtype)  # noqa: E731
+    noise = lambda key, q: jax.random.uniform(key, q.shape, q.dtype)  # noqa: E731
 
     def turn(carry, _):
         key, q = carry
@@ -186,7 +186,7 @@ def key_and_weight(w, u, dice: Random):
     del u
     key = jax.random.key(dice.randrange(9))
     key, w = jax.lax.optimization_barrier((key, w))
-    return soft(w + jax.random.normal(key, w.shape, w.dtype))
+    return soft(w + jax.random.uniform(key, w.shape, w.dtype))
 
 
 ALL = (

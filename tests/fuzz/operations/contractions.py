@@ -124,18 +124,22 @@ def stacked(w, u, dice: Random):
 
 
 def experts(w, u, dice: Random):
-    """Rows of data go to matrices of a stack."""
+    """All rows of data go to all matrices of a stack, and a gate weighs the results."""
     del u
     w = with_ndim(w, 3, dice)
-    groups, inner, _ = w.shape
-    if groups == 0:
+    x, gate = data((5, w.shape[1]), w, dice), data((5, w.shape[0]), w, dice)
+    return normalized(jnp.einsum("ti,eij,te->tj", x, w, gate), w.shape[0] * w.shape[1])
+
+
+def ragged(w, u, dice: Random):
+    """Rows of data go to one matrix of a stack each; JAX can batch it along one axis alone."""
+    del u
+    w = with_ndim(w, 3, dice)
+    counts = [dice.randrange(3) for _ in range(w.shape[0])]
+    if w.size == 0:
         return w
-    if dice.random() < 0.5:
-        counts = [dice.randrange(3) for _ in range(groups)]
-        x = data((sum(counts) + 1, inner), w, dice)
-        return normalized(jax.lax.ragged_dot(x, w, jnp.array(counts, jnp.int32)), inner)
-    x, gate = data((5, inner), w, dice), data((5, groups), w, dice)
-    return normalized(jnp.einsum("ti,eij,te->tj", x, w, jax.nn.softmax(gate)), inner)
+    x = data((sum(counts) + 1, w.shape[1]), w, dice)
+    return normalized(jax.lax.ragged_dot(x, w, jnp.array(counts, jnp.int32)), w.shape[1])
 
 
 def convolve(w, u, dice: Random):
@@ -166,5 +170,6 @@ def convolve(w, u, dice: Random):
 
 
 ALL = (
-    contract, contract_two, with_itself, used_twice, einsum, matmul, stacked, experts, convolve,
+    contract, contract_two, with_itself, used_twice, einsum, matmul, stacked, experts, ragged,
+    convolve,
 )  # fmt: skip

@@ -71,7 +71,8 @@ def dynamic_slice(w, u, dice: Random):
     """From indices that the program works out, some of them outside."""
     del u
     sizes = [dice.choice((n, dice.randint(0, n))) for n in w.shape]
-    starts = [index(n + 2, dice) - 1 if s < n else 0 for s, n in zip(sizes, w.shape, strict=True)]
+    none = jnp.int32(0)
+    starts = [index(n + 2, dice) - 1 if s < n else none for s, n in zip(sizes, w.shape, strict=True)]
     return jax.lax.dynamic_slice(w, starts, sizes)
 
 
