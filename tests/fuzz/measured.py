@@ -66,9 +66,7 @@ class _Trial:
             updates, state = jax.block_until_ready(self.step(state))
         estimate = [_z(array, count) for array in point]
         if other is not None:
-            estimate = [
-                (_z(a) - _z(b)).astype(a.dtype) for a, b in zip(point, other, strict=True)
-            ]
+            estimate = [(_z(a) - _z(b)).astype(a.dtype) for a, b in zip(point, other, strict=True)]
         return _difference(self.method, updates, estimate)
 
 

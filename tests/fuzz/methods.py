@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import optax
-import zojax
 from hypothesis import strategies as st
 
+import zojax
 from tests.fuzz.samplers import Law
 from tests.fuzz.trees import CONTAINERS, Leaf, Tree
 
@@ -136,9 +136,7 @@ METHODS = {
         laws=EXACT,
         late=1,
     ),
-    "ar1_zo": Method(
-        zojax.ar1_zo, {"atoms": _last_axis}, "central", laws=DENSE, queries=(1,)
-    ),
+    "ar1_zo": Method(zojax.ar1_zo, {"atoms": _last_axis}, "central", laws=DENSE, queries=(1,)),
     "zo_sgd": Method(zojax.zo_sgd, {}, laws=EXACT),
     "zo_sign_sgd": Method(zojax.zo_sign_sgd, {}, signs=True, laws=EXACT),
     "zo_adamm": Method(
@@ -206,5 +204,3 @@ def _trees(draw: st.DrawFn) -> Tree:
     first = Leaf(draw(st.sampled_from(((4, 3), (3, 5), (8, 40)))), dtype)
     others = [Leaf(draw(shapes), dtype) for _ in range(draw(st.integers(0, 3)))]
     return Tree((first, *others), draw(st.sampled_from(CONTAINERS)))
-
-

@@ -41,9 +41,7 @@ class Witness:
 
     def loss(self, params: Any) -> jax.Array:
         """The loss."""
-        views = [
-            [way(leaf) for way in _ways(leaf, self._ways)] for leaf in jax.tree.leaves(params)
-        ]
+        views = [[way(leaf) for way in _ways(leaf, self._ways)] for leaf in jax.tree.leaves(params)]
         out = jax.ShapeDtypeStruct((), jnp.float32)
         return jax.pure_callback(self._look, out, views, vmap_method="sequential")
 
