@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 
 KEPT = zojax.factored(1, left="haar", core="gaussian", right_period=3)
-CHUNKED = ("num_queries", "chunk_size")
+CHUNKED = ("num_queries", "chunk_size", "accumulate")
 # Differences divide the rounding of a loss by their radius. At a wide one, where quadratics
 # have exact ones, programs that round differently can be compared.
 WIDE = {"radius": 0.25}
@@ -76,7 +76,7 @@ METHODS = {
         },
         2,
         learning_rate=0.03,
-        static=("atoms",),
+        static=("atoms", "accumulate"),
     ),
     "loren": Row(
         methods.loren,

@@ -84,5 +84,6 @@ def _difference(method: Method, updates: Any, estimate: Point) -> str:
         applied = np.asarray(update) + np.asarray(0, update.dtype)
         expected = expected + np.asarray(0, update.dtype)
         if applied.tobytes() != expected.tobytes():
-            return f"leaf {place}: applied {applied / method.rate()}, measured {expected / method.rate()}"
+            rate = method.rate()
+            return f"leaf {place}: applied {applied / rate}, measured {expected / rate}"
     return ""

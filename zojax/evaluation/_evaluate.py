@@ -107,8 +107,9 @@ def _map_in_chunks(fn: Callable[[Any], Any], queries: Any, chunk: int) -> Any:
     if chunk == 1:
         return jax.lax.map(fn, queries)
     count = jax.tree.leaves(queries)[0].shape[0]
-    whole = count // chunk * chunk
-    in_chunks = jax.tree.map(lambda x: x[:whole].reshape(-1, chunk, *x.shape[1:]), queries)
+    chunks = count // chunk
+    whole = chunks * chunk
+    in_chunks = jax.tree.map(lambda x: x[:whole].reshape(chunks, chunk, *x.shape[1:]), queries)
     outs = jax.lax.map(jax.vmap(fn), in_chunks)
     outs = jax.tree.map(lambda out: out.reshape(whole, *out.shape[2:]), outs)
     if whole == count:
