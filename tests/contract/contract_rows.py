@@ -40,7 +40,7 @@ WIDE = {"radius": 0.25}
 SEVERAL = {"num_queries": 4, **WIDE}
 
 
-def zo_muon(learning_rate, key, num_queries, radius, rank, period, weight_decay, **options):
+def zo_muon(learning_rate, key, num_queries, radius, rank, period, weight_decay, accumulate=1):
     """With one rate for all leaves: the contract asks that the whole update is proportional."""
     return methods.zo_muon(
         learning_rate,
@@ -51,7 +51,7 @@ def zo_muon(learning_rate, key, num_queries, radius, rank, period, weight_decay,
         rank=rank,
         period=period,
         weight_decay=weight_decay,
-        **options,
+        accumulate=accumulate,
     )
 
 
@@ -114,7 +114,7 @@ METHODS = {
         {**SEVERAL, "rank": 2, "period": 3, "weight_decay": 1e-3},
         5,
         learning_rate=0.1,
-        static=("num_queries", "rank", "period"),
+        static=("num_queries", "rank", "period", "accumulate"),
     ),
     "zo_rmsprop": Row(methods.zo_rmsprop, SEVERAL, 5, 20.0, 0.05, CHUNKED),
     "zo_sgd": Row(methods.zo_sgd, SEVERAL, 5, static=CHUNKED),
