@@ -171,6 +171,17 @@ def test_params_without_arrays_are_refused(params):
         tx.init(params)
 
 
+def test_arrays_of_numpy_in_float64_are_what_they_are_in_the_plain_loss():
+    params, wide = {"w": jnp.ones((3, 2))}, np.linspace(0.1, 1.0, 6).reshape(3, 2)
+
+    def loss(params):
+        return jnp.sum(jax.jit(lambda w: w * wide)(params["w"])) + jnp.sum(wide @ params["w"].T)
+
+    directions = directions_of(zojax.gaussian(), params)
+    found = zojax.evaluate(loss, params, directions, RADII)
+    np.testing.assert_allclose(found, plain(loss, params, directions), rtol=1e-5)
+
+
 def composite(x):
     """What JAX has no batching rule for."""
     return jax.lax.composite(lambda x: jnp.sin(x), name="test.sine")(x)

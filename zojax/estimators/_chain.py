@@ -47,8 +47,8 @@ def chain(
         updates, first = estimate.update(updates, before, params, **extra)
         measured = _measured(first)
         told = {"value": measured.value, "coefficients": measured.coefficients}
-        if not isinstance(measured.curvature, tuple):
-            told["curvature"] = measured.curvature
+        if not isinstance(measured.mean_curvature, tuple):
+            told["curvature"] = measured.mean_curvature
         told |= extra
 
         def run(updates: optax.Updates) -> tuple[optax.Updates, tuple[Any, ...]]:
