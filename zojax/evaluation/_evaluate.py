@@ -54,7 +54,8 @@ def evaluate(
 
     Returns:
       Losses of shape (K,) or (K, P), at least float32; with `has_aux`, (losses, aux) with those
-      axes leading in every leaf of aux, none of a weak type. Costs as many loss evaluations as there are losses.
+      axes leading in every leaf of aux, none of a weak type. Costs as many loss evaluations as
+      there are losses.
 
     Raises:
       TypeError: if `value_fn` does not return a scalar, or `params` have leaves that are not
