@@ -8,51 +8,71 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from zojax._typing import Params
 
 
-def _is_concrete(value: Any) -> bool:
-    return not isinstance(value, jax.core.Tracer)
+def _is_traced(value: Any) -> bool:
+    return isinstance(value, jax.core.Tracer)
+
+
+def is_real(value: Any) -> bool:
+    """Whether `value` is an integer or floating-point number, or an array of such."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is None:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
+
+
+def _number(value: Any) -> float:
+    """One concrete number as Python's, so that nothing is traced with it; nan for what is none."""
+    return float(value) if is_real(value) and np.ndim(value) == 0 else math.nan
+
+
+def learning_rate(**named: Any) -> None:
+    """Raises ValueError unless every named rate is a finite number or a schedule.
+
+    As in optax it may be 0, or negative to go uphill.
+    """
+    for name, value in named.items():
+        if not (_is_traced(value) or callable(value) or math.isfinite(_number(value))):
+            raise ValueError(
+                f"{name} must be a finite number such as 1e-3, or a schedule (a function of the "
+                f"step, as optax.linear_schedule returns), got {value!r}"
+            )
 
 
 def positive(**named: Any) -> None:
     """Raises ValueError unless every named number is finite and above 0."""
     for name, value in named.items():
-        if not _is_concrete(value):
-            continue
-        if jnp.ndim(value) != 0 or not (math.isfinite(value) and value > 0):
+        if not (_is_traced(value) or 0 < _number(value) < math.inf):
             raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
 
 
 def not_negative(**named: Any) -> None:
     """Raises ValueError unless every named number is finite and at least 0."""
     for name, value in named.items():
-        if not _is_concrete(value):
-            continue
-        if jnp.ndim(value) != 0 or not (math.isfinite(value) and value >= 0):
+        if not (_is_traced(value) or 0 <= _number(value) < math.inf):
             raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
 
 
 def below_one(**named: Any) -> None:
     """Raises ValueError unless every named number, the decay of an average, is in [0, 1)."""
     for name, value in named.items():
-        if not _is_concrete(value):
-            continue
-        if jnp.ndim(value) != 0 or not 0 <= value < 1:
+        if not (_is_traced(value) or 0 <= _number(value) < 1):
             raise ValueError(f"{name} must be a number of at least 0 and below 1, got {value!r}")
 
 
-def at_least(minimum: int, **named: int | None) -> None:
+def at_least(minimum: int, **named: int) -> None:
     """Raises ValueError unless every named number is an integer of at least `minimum`.
 
-    These fix shapes, so they cannot be traced; None means that the argument is not given.
+    These fix shapes, so they cannot be traced.
     """
     for name, value in named.items():
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not is_integer or value < minimum:
             raise ValueError(
                 f"{name} must be an integer of at least {minimum}, got {value!r}; it fixes shapes, "
                 f"so under optax.inject_hyperparams name it in static_args"
@@ -120,7 +140,10 @@ def given(link: str, **named: Any) -> None:
     for name, value in named.items():
         if value is None:
             raise ValueError(
-                f"{link} needs `{name}`: call update(None, state, params, value_fn=loss, ...)"
+                f"{link} needs `{name}`: call update(None, state, params, value_fn=loss, ...). If you "
+                "did, a wrapper around it drops extra arguments (optax.lookahead, "
+                "optax.contrib.sam, MultiSteps(...).gradient_transformation() in a chain): put "
+                "that wrapper behind the estimate"
             )
 
 

@@ -19,7 +19,7 @@ CLOSE = {"rtol": 1e-6, "atol": 1e-6}
 ALL, SOME = {"b": True, "w": True}, {"b": False, "w": True}
 NONE = {"b": False, "w": False}
 LABELS = {"b": "zo", "w": "zo"}
-STATIC = ("num_queries", "chunk_size", "sampler")
+STATIC = ("num_queries", "chunk_size", "accumulate", "sampler")
 
 
 OPTIONS = {

@@ -67,7 +67,7 @@ def test_state_and_links_read_the_curvature(key):
     updates, state = tx.update(None, tx.init(X), X, value_fn=quadratic)
     z = directions_of(key, 0, 2)
     curvature = np.mean(np.einsum("ki,ij,kj->k", z, HESSIAN, z))
-    np.testing.assert_allclose(optax.tree.get(state, "curvature"), curvature, rtol=1e-3)
+    np.testing.assert_allclose(optax.tree.get(state, "mean_curvature"), curvature, rtol=1e-3)
     slopes = z @ HESSIAN @ np.asarray(X["w"])
     np.testing.assert_allclose(updates["w"], slopes @ z / 2 / (1 + curvature), rtol=1e-3, atol=1e-4)
     assert told[0][0] == state[0].value

@@ -15,6 +15,7 @@ SAMPLERS = {
     "gaussian": zojax.gaussian(),
     "rank 1": zojax.factored(1),
     "blocks": zojax.blocks(zojax.rademacher(), zojax.layer_blocks()),
+    "anisotropic": zojax.anisotropic(0.5, rate=0.1),
 }
 
 
@@ -76,6 +77,29 @@ def test_what_has_no_entries_is_evaluated(law):
     for name, result in results.items():
         assert result.shape == (1, 2, *plainly[name].shape)
         assert not np.any(result), name
+
+
+@pytest.mark.parametrize("num_queries", [2, 5])
+def test_results_without_entries_come_back_from_chunks(num_queries):
+    params = {"w": jnp.ones((2, 3))}
+    directions = directions_of(zojax.gaussian(), params, num_queries)
+
+    def loss(params):
+        return jnp.sum(params["w"]), params["w"][:, :0]
+
+    one, _ = zojax.evaluate(loss, params, directions, RADII, has_aux=True)
+    losses, aux = zojax.evaluate(loss, params, directions, RADII, has_aux=True, chunk_size=2)
+    assert aux.shape == (num_queries, 2, 2, 0)
+    np.testing.assert_allclose(losses, one, rtol=1e-5)
+
+
+def test_an_anisotropic_step_leaves_what_is_empty_alone():
+    params = {"e": jnp.zeros((0, 3)), "w": jnp.ones((4, 3))}
+    tx = zojax.loren(0.1, jax.random.key(0))
+    loss = lambda p: jnp.sum(p["w"] ** 2) + jnp.sum(p["e"])  # noqa: E731
+    updates, _ = tx.update(None, tx.init(params), params, value_fn=loss)
+    assert updates["e"].shape == (0, 3)
+    assert np.any(updates["w"])
 
 
 def half_precision_loss(params):
@@ -145,6 +169,17 @@ def test_params_without_arrays_are_refused(params):
     tx = zojax.mezo(0.1, jax.random.key(0))
     with pytest.raises(ValueError, match="params have no arrays"):
         tx.init(params)
+
+
+def test_arrays_of_numpy_in_float64_are_what_they_are_in_the_plain_loss():
+    params, wide = {"w": jnp.ones((3, 2))}, np.linspace(0.1, 1.0, 6).reshape(3, 2)
+
+    def loss(params):
+        return jnp.sum(jax.jit(lambda w: w * wide)(params["w"])) + jnp.sum(wide @ params["w"].T)
+
+    directions = directions_of(zojax.gaussian(), params)
+    found = zojax.evaluate(loss, params, directions, RADII)
+    np.testing.assert_allclose(found, plain(loss, params, directions), rtol=1e-5)
 
 
 def composite(x):

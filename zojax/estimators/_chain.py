@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from zojax._typing import Params
+from zojax.estimators._estimate_gradient import EstimateGradientState
 
 
 def chain(
@@ -31,22 +32,23 @@ def chain(
     behind = optax.chain(*links)
 
     def init_fn(params: Params) -> tuple[Any, ...]:
-        measured = estimate.init(params)
-        if not hasattr(measured, "num_nonfinite"):
+        first = estimate.init(params)
+        if not isinstance(_measured(first), EstimateGradientState):
             raise TypeError(
                 "zojax.chain begins with an estimate, zojax.estimate_gradient(...); for others "
-                f"take optax.chain. The state of its first link is {type(measured).__name__}"
+                f"take optax.chain. The state of its first link is {type(first).__name__}"
             )
-        return (measured, *behind.init(params))
+        return (first, *behind.init(params))
 
     def update_fn(
         updates: optax.Updates, state: tuple[Any, ...], params: Params | None = None, **extra: Any
     ) -> tuple[optax.Updates, tuple[Any, ...]]:
         before, *kept = state
-        updates, measured = estimate.update(updates, before, params, **extra)
+        updates, first = estimate.update(updates, before, params, **extra)
+        measured = _measured(first)
         told = {"value": measured.value, "coefficients": measured.coefficients}
-        if not isinstance(measured.curvature, tuple):
-            told["curvature"] = measured.curvature
+        if not isinstance(measured.mean_curvature, tuple):
+            told["curvature"] = measured.mean_curvature
         told |= extra
 
         def run(updates: optax.Updates) -> tuple[optax.Updates, tuple[Any, ...]]:
@@ -60,8 +62,13 @@ def chain(
         if not measured.accumulated:
             updates, kept = run(updates)
         else:
-            is_complete = measured.count > before.count
+            is_complete = measured.count > _measured(before).count
             updates, kept = jax.lax.cond(is_complete, run, wait, updates)
-        return updates, (measured, *kept)
+        return updates, (first, *kept)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+def _measured(state: Any) -> Any:
+    """The state of the estimate, which some links keep beside what they remember of it."""
+    return getattr(state, "estimate", state)

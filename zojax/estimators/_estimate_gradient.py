@@ -36,8 +36,8 @@ class EstimateGradientState(NamedTuple):
       sampler: state of the sampler.
       estimator: state of the estimator.
       inner: state of `inner` or `per_query`, () without any.
-      curvature: mean of the curvatures along the last step's directions, shape (), float32; () if
-        the estimator measures none.
+      mean_curvature: of the last step's directions, shape (), float32; () if the estimator measures
+        no curvatures.
       accumulated: what the calls since the last step measured, () without `accumulate`.
     """
 
@@ -50,7 +50,7 @@ class EstimateGradientState(NamedTuple):
     sampler: Any
     estimator: Any
     inner: Any
-    curvature: Any
+    mean_curvature: Any
     accumulated: Any
 
 
@@ -158,7 +158,7 @@ def estimate_gradient(
             sampler=sampler.init(params),
             estimator=estimator.init(),
             inner=apply.init_links(params),
-            curvature=jnp.zeros((), jnp.float32) if estimator.has_curvature else (),
+            mean_curvature=jnp.zeros((), jnp.float32) if estimator.has_curvature else (),
             accumulated=Accumulated.nothing(estimator) if accumulate > 1 else (),
         )
 
@@ -222,7 +222,7 @@ def estimate_gradient(
         if not estimator.history:
             # A history counts steps, so it also goes on in those that are not taken.
             estimator_state = _where(finite, estimator_state, state.estimator)
-        curvature = state.curvature
+        curvature = state.mean_curvature
         if estimator.has_curvature:
             curvature = jnp.mean(estimate.curvatures).astype(jnp.float32)
         return updates, state._replace(
@@ -235,7 +235,7 @@ def estimate_gradient(
             sampler=_where(finite, observed, kept),
             estimator=estimator_state,
             inner=links,
-            curvature=curvature,
+            mean_curvature=curvature,
             accumulated=Accumulated.nothing(estimator) if accumulate > 1 else (),
         )
 

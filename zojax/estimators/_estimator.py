@@ -36,8 +36,9 @@ class Estimator(NamedTuple):
       init: `() -> state`; what is remembered of earlier steps, () if nothing is.
       estimate: `(state, probe) -> (estimate, state)`.
       history: H, earlier steps whose directions are used once more.
-      has_curvature: whether its estimates have `curvatures`; their mean is then `curvature` in the
-        state of `zojax.estimate_gradient`, and in what `zojax.chain` tells the links.
+      has_curvature: whether its estimates have `curvatures`; their mean is then
+        `mean_curvature` in the state of `zojax.estimate_gradient`, and `curvature` in what
+        `zojax.chain` tells the links.
     """
 
     num_queries: int

@@ -13,8 +13,9 @@ from jax.extend import core
 
 from zojax.evaluation._interpreter import interpret
 from zojax.evaluation._perturbed import Perturbed
-from zojax.evaluation._program import read, run
+from zojax.evaluation._program import constants, read, run
 from zojax.evaluation._report import drawn
+from zojax.evaluation._sequence import own_sequence
 from zojax.evaluation._shared_points import all_same, run_together, still_same
 from zojax.recipes import Block
 
@@ -25,7 +26,7 @@ def run_in_pieces(program: core.ClosedJaxpr, leaves: Sequence[Perturbed]) -> lis
     If the leaves are in no numbered blocks, it is one piece.
     """
     jaxpr = program.jaxpr
-    values: dict[core.Var, Any] = dict(zip(jaxpr.constvars, program.consts, strict=True))
+    values = constants(program)
     values.update(zip(jaxpr.invars, leaves, strict=True))
     first, *pieces = _cut(jaxpr, [_number(leaf) for leaf in leaves])
     first.run(values, jnp.bool(0))
@@ -70,7 +71,8 @@ class _Piece:
 
         def lazily(*operands: Any) -> list[Any]:
             inside = dict(zip(variables, operands, strict=True))
-            run(self.eqns, inside, interpret)
+            with own_sequence():
+                run(self.eqns, inside, interpret)
             return [inside[variable] for variable in self.results]
 
         operands = [values[variable] for variable in variables]

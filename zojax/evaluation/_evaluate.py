@@ -91,16 +91,31 @@ def evaluate(
             one = jax.tree.map(lambda array: array[0], directions)
             return jax.tree.map(lambda array: array[None], along(draw(one), radii[0]))
         chunk = min(chunk_size, len(radii)) if batched else 1
-        return jax.lax.map(
-            lambda query: along(draw(query[0]), query[1]),
-            queries,
-            batch_size=None if chunk == 1 else chunk,
-        )
+        return _map_in_chunks(lambda query: along(draw(query[0]), query[1]), queries, chunk)
 
     losses, aux = share_queries(of_queries, (directions, radii), axes)
     if jnp.ndim(radius) == 0:
         losses, aux = jax.tree.map(lambda array: array[:, 0], (losses, aux))
     return (losses, aux) if has_aux else losses
+
+
+def _map_in_chunks(fn: Callable[[Any], Any], queries: Any, chunk: int) -> Any:
+    """`fn` of each query, so many side by side, and the chunks one after another.
+
+    `jax.lax.map` with a batch size, but for results without entries, which it cannot put together.
+    """
+    if chunk == 1:
+        return jax.lax.map(fn, queries)
+    count = jax.tree.leaves(queries)[0].shape[0]
+    chunks = count // chunk
+    whole = chunks * chunk
+    in_chunks = jax.tree.map(lambda x: x[:whole].reshape(chunks, chunk, *x.shape[1:]), queries)
+    outs = jax.lax.map(jax.vmap(fn), in_chunks)
+    outs = jax.tree.map(lambda out: out.reshape(whole, *out.shape[2:]), outs)
+    if whole == count:
+        return outs
+    rest = jax.vmap(fn)(jax.tree.map(lambda x: x[whole:], queries))
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), outs, rest)
 
 
 def _radii(radius: ArrayLike, num_queries: int) -> jax.Array:

@@ -32,7 +32,18 @@ def interpret(eqn: core.JaxprEqn, operands: list[Any]) -> list[Any]:
 def draw_operands(eqn: core.JaxprEqn, operands: list[Any]) -> list[Any]:
     """The results for want of a rule: the perturbed operands are drawn."""
     datum = next((operand for operand in operands if _is_datum(operand)), None)
-    return bind(eqn, drawn(eqn, operands, datum))
+    fuses = eqn.primitive.name in _ENTRY_BY_ENTRY
+    return bind(eqn, drawn(eqn, operands, datum, fuses=fuses))
+
+
+# What XLA forms its operands in, entry by entry, without a buffer for them.
+_ENTRY_BY_ENTRY = frozenset(
+    {
+        *("add", "add_any", "sub", "mul", "div", "max", "min", "neg", "abs", "sign", "select_n"),
+        *("exp", "log", "tanh", "logistic", "pow", "integer_pow", "sqrt", "rsqrt"),
+        *("broadcast_in_dim", "convert_element_type"),
+    }
+)
 
 
 def _is_datum(operand: Any) -> bool:

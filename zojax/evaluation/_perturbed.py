@@ -8,8 +8,10 @@ import jax.numpy as jnp
 
 from zojax._dtypes import wide
 from zojax._mesh import AxisName, gathered
+from zojax._schedule import make_after
 from zojax._trees import static, tree_dataclass
-from zojax.recipes import Recipe
+from zojax.evaluation._sequence import in_sequence
+from zojax.recipes import LowRank, Recipe
 
 
 @tree_dataclass
@@ -50,9 +52,20 @@ class Perturbed:
     def dtype(self) -> Any:
         return self.dtypes[-1]
 
-    def dense(self, datum: jax.Array | None = None) -> jax.Array:
-        """The perturbed array itself, its noise drawn when `datum` is known."""
-        z = self.recipe.draw(self.base.shape, datum)
+    def dense(self, datum: jax.Array | None = None, *, fuses: bool = True) -> jax.Array:
+        """The perturbed array itself, its noise drawn when `datum` is known.
+
+        Args:
+          datum: see above; with None it is drawn at any time.
+          fuses: whether what reads the array can form it, entry by entry. Factors of a low rank are
+            multiplied out there; elsewhere in a buffer that waits like that of other noise.
+        """
+        if datum is not None:
+            datum = in_sequence(datum)
+        if fuses or datum is None or not isinstance(self.recipe, LowRank):
+            z = self.recipe.draw(self.base.shape, datum)
+        else:
+            z = make_after(lambda recipe: recipe.draw(self.base.shape), self.recipe, datum)
         return jax.lax.transpose(self.shifted(self.whole().base, z), self.permutation)
 
     def whole(self) -> "Perturbed":

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.extend import core
 
 from zojax.evaluation._report import is_reported
@@ -58,10 +59,24 @@ def run(eqns: Iterable[core.JaxprEqn], values: dict[core.Var, Any], apply: Apply
 def run_program(closed: core.ClosedJaxpr, apply: Apply, *args: Any) -> list[Any]:
     """What a program gives for these arguments."""
     jaxpr = closed.jaxpr
-    variables = (*jaxpr.constvars, *jaxpr.invars)
-    values = dict(zip(variables, (*closed.consts, *args), strict=True))
+    values = constants(closed)
+    values.update(zip(jaxpr.invars, args, strict=True))
     run(jaxpr.eqns, values, apply)
     return [read(values, atom) for atom in jaxpr.outvars]
+
+
+def constants(closed: core.ClosedJaxpr) -> dict[core.Var, Any]:
+    """The values of the constants of a program, each of the dtype that the program says.
+
+    An array of NumPy in float64 that a loss reads is one of float32 there.
+    """
+
+    def typed(variable: core.Var, value: Any) -> Any:
+        dtype = getattr(value, "dtype", variable.aval.dtype)
+        return value if dtype == variable.aval.dtype else jnp.asarray(value, variable.aval.dtype)
+
+    pairs = zip(closed.jaxpr.constvars, closed.consts, strict=True)
+    return {variable: typed(variable, value) for variable, value in pairs}
 
 
 def read(values: Mapping[core.Var, Any], atom: Any) -> Any:

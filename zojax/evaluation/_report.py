@@ -31,10 +31,15 @@ def is_reported() -> bool:
     return _LISTENER.get() is not None
 
 
-def drawn(eqn: core.JaxprEqn | None, values: list[Any], datum: Any = None) -> list[Any]:
-    """The values as arrays, the perturbed ones drawn when `datum` is known."""
+def drawn(
+    eqn: core.JaxprEqn | None, values: list[Any], datum: Any = None, *, fuses: bool = True
+) -> list[Any]:
+    """The values as arrays; see `Perturbed.dense` for the other arguments."""
     report = _LISTENER.get()
     for value in values:
         if report is not None and isinstance(value, Perturbed):
             report(eqn, value)
-    return [value.dense(datum) if isinstance(value, Perturbed) else value for value in values]
+    return [
+        value.dense(datum, fuses=fuses) if isinstance(value, Perturbed) else value
+        for value in values
+    ]

@@ -15,12 +15,22 @@ from zojax.samplers._subspace import Subspace
 class Sampler(NamedTuple):
     """Where to look: three pure functions and a statement about the law.
 
-    The simplest one of your own draws with the parts of others: signs times a number for each leaf,
+    One of your own may be made of the parts of others, e.g. with a scale for each leaf:
 
-        gaussian = zojax.gaussian()
-        tenth = zojax.Sampler(gaussian.init, draw, gaussian.observe, covariance)
-
-    where `draw` returns `gaussian.draw(...)` with every recipe replaced by one of another scale.
+    >>> import dataclasses, jax, jax.numpy as jnp, zojax
+    >>> def scaled(sampler, scales):
+    ...     def draw(state, key, step, num_queries, params):
+    ...         drawn, state = sampler.draw(state, key, step, num_queries, params)
+    ...         leaves = zip(drawn, jax.tree.leaves(scales), strict=True)
+    ...         return tuple(dataclasses.replace(r, scale=c * r.scale) for r, c in leaves), state
+    ...
+    ...     covariance = lambda params: jax.tree.map(lambda c: c**2, scales)
+    ...     return sampler._replace(draw=draw, covariance=covariance, recall=None)
+    >>> params, scales = {"b": jnp.ones(2), "w": jnp.ones((2, 2))}, {"b": 3.0, "w": 1.0}
+    >>> sampler = scaled(zojax.rademacher(), scales)
+    >>> directions, _ = sampler.draw((), jax.random.key(0), jnp.int32(0), 1, params)
+    >>> jax.vmap(lambda d: abs(zojax.materialize(d, params)["b"]))(directions).tolist()
+    [[3.0, 3.0]]
 
     Attributes:
       init: `params -> state`; what lives longer than a step (a basis), () if nothing does.

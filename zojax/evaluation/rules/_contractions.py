@@ -23,6 +23,7 @@ from zojax.evaluation._cost import (
     cheaper_multiplied_out,
 )
 from zojax.evaluation._perturbed import Perturbed
+from zojax.evaluation._sequence import is_result, own_sequence
 from zojax.evaluation.rules._blocked_contractions import by_kept_axis, by_summed_axis, in_blocks
 from zojax.evaluation.rules._dot import Dot
 from zojax.evaluation.rules._low_rank_contractions import through_the_rank
@@ -38,9 +39,12 @@ def dot_general(eqn: core.JaxprEqn, operands: list[Any]) -> list[Any] | None:
         return None
     if isinstance(b, Perturbed):
         dot = Dot(contract_a, contract_b, batch_a, batch_b, params)
-        return [_contract(jnp.asarray(a), b, dot)]
+        out = _contract(jnp.asarray(a), b, dot)
+        is_result(out)
+        return [out]
     x, dot = jnp.asarray(b), Dot(contract_b, contract_a, batch_b, batch_a, params)
     out = _contract(x, a, dot)
+    is_result(out)
     # The result has the axes of x before those of the leaf; the loss asked for the reverse.
     first, kept = len(batch_b), len(dot.kept_of_x(x))
     axes = range(out.ndim)
@@ -72,11 +76,14 @@ def _contract_base(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
             default=lambda: through_the_rank(x, leaf, dot),
         )
     if isinstance(leaf.recipe, Block) and not leaf.recipe.cut:
-        return jax.lax.cond(
-            leaf.recipe.active,
-            lambda: _contract_base(x, leaf.replaced(leaf.base, leaf.recipe.recipe), dot),
-            lambda: dot(x, leaf.cast(leaf.base)),
-        )
+        inside = leaf.replaced(leaf.base, leaf.recipe.recipe)
+
+        def active() -> jax.Array:
+            # A branch holds all that it reads, so it does not read the result before.
+            with own_sequence():
+                return _contract_base(x, inside, dot)
+
+        return jax.lax.cond(leaf.recipe.active, active, lambda: dot(x, leaf.cast(leaf.base)))
     return _contract_dense(x, leaf, dot)
 
 

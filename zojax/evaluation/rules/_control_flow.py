@@ -14,6 +14,7 @@ from jax.extend import core
 from zojax.evaluation._perturbed import Perturbed
 from zojax.evaluation._program import Apply, run_program
 from zojax.evaluation._report import drawn
+from zojax.evaluation._sequence import own_sequence
 from zojax.evaluation._shared_points import all_same, run_together, still_same
 
 
@@ -62,7 +63,12 @@ def cond(interpret: Apply, eqn: core.JaxprEqn, operands: list[Any]) -> list[Any]
 
 def _lazily(interpret: Apply, jaxpr: core.ClosedJaxpr) -> Callable[..., list[Any]]:
     """A program as a function of perturbed arrays."""
-    return lambda *args: run_program(jaxpr, interpret, *args)
+
+    def body(*args: Any) -> list[Any]:
+        with own_sequence():
+            return run_program(jaxpr, interpret, *args)
+
+    return body
 
 
 def _operands_of_scan(params: dict[str, Any], operands: list[Any]) -> tuple[list[Any], ...]:

@@ -1,5 +1,6 @@
 """Gaussian directions that learn where the loss curves."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -154,7 +155,7 @@ def _direction(key: Key, params: Params, views: Views, root: Root, curvature: Pa
     for rows, shape, view, a in leaves:
         # What is drawn here is drawn after that of the leaf before it is done with.
         datum = sums[-1].parts[1].left if sums else a
-        recipes.append(root.apply(rows, shape, view, a, datum))
+        recipes.append(root.apply(rows, shape, view, a, datum) if math.prod(shape) else rows)
         if isinstance(recipes[-1], Sum):
             sums.append(recipes[-1])
     return tuple(recipes)
@@ -177,6 +178,10 @@ def _sums_and_scores(
     for recipe, leaf, view, a in leaves:
         # Waiting for the leaf before leaves room to add its sum to where it belongs, and forget it.
         before = scores[-1] if scores else a
+        if not leaf.size:
+            sums.append(jnp.zeros_like(leaf))
+            scores.append(jnp.zeros_like(a))
+            continue
         if isinstance(recipe, Deflated):
             total, products = sum_deflated(coefficients, recipe, leaf.shape, leaf.dtype, before)
         else:

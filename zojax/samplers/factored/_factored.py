@@ -32,8 +32,8 @@ from zojax import _checks
 from zojax._typing import Key, Params
 from zojax.noise import GAUSSIAN, Role, _keys
 from zojax.recipes import Dense, Directions, LowRank, OneByOne, dense_recipes
-from zojax.samplers._sampler import Sampler, ignore
 from zojax.samplers._attention_view import heads_together
+from zojax.samplers._sampler import Sampler, ignore
 from zojax.samplers._views import Views
 from zojax.samplers.factored._cores import core_space, fold, has_cores
 from zojax.samplers.factored._matrices import Kinds, Matrix, matrices
@@ -80,7 +80,9 @@ def factored(
         period, a view that does not fit, or kinds that leave nothing factored.
     """
     _checks.at_least(1, rank=rank)
-    _checks.at_least(0, left_period=left_period, right_period=right_period)
+    for name, period in {"left_period": left_period, "right_period": right_period}.items():
+        if period is not None:
+            _checks.at_least(0, **{name: period})
     _checks.one_of(("reset", "project"), at_refresh=at_refresh)
     kinds = Kinds(left, core, right)
     kinds.check()

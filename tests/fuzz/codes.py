@@ -1,0 +1,21 @@
+"""Between cases and the code that makes them: every `repr` here is an expression."""
+
+from typing import Any
+
+import zojax
+from tests.fuzz import cases, losses, samplers, trees
+
+_NAMES = {
+    "zojax": zojax,
+    "nan": float("nan"),
+    **vars(samplers),
+    **vars(trees),
+    **vars(cases),
+    **vars(losses),
+    **{operation.__name__: operation for operation in losses.OPERATIONS},
+}
+
+
+def read(code: str) -> Any:
+    """The case that this code makes."""
+    return eval(code, _NAMES)
