@@ -3,7 +3,6 @@
 import pytest
 from nano_moe_models import nano_moe
 from wild_checks import (
-    LAWS,
     check_large_leaves_stay_lazy,
     check_lazy_is_plain,
     check_peak,
@@ -14,9 +13,8 @@ from wild_model import PROVING, TINY
 pytest.importorskip("nano_moe", reason="needs nano-moe-jax, see the extra `wild`")
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_the_lazy_loss_is_the_plain_one(law):
-    check_lazy_is_plain(nano_moe(TINY), law)
+def test_the_lazy_loss_is_the_plain_one():
+    check_lazy_is_plain(nano_moe(TINY))
 
 
 @pytest.mark.parametrize("law", ["gaussian", "rank 1"])
@@ -29,6 +27,6 @@ def test_training_lowers_the_loss():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("law", ["gaussian", "rank 4"])
+@pytest.mark.parametrize("law", ["rank 1", "rank 4"])
 def test_a_step_holds_what_inference_holds(law):
     check_peak(nano_moe(PROVING), law)

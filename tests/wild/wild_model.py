@@ -23,10 +23,10 @@ class Size(NamedTuple):
         return jax.random.randint(jax.random.key(1), shape, 0, self.vocabulary)
 
 
-# Small enough to train for some steps, and what memory is measured at: with few tokens, so that
-# the weights are most of it and a copy of any of them shows.
+# Small enough to train for some steps; and what memory is measured at, with a batch as large as in
+# experiments.benchmarks.
 TINY = Size(layers=1, width=32, heads=4, vocabulary=64, batch=2, length=6)
-PROVING = Size(layers=8, width=256, heads=8, vocabulary=512, batch=2, length=8)
+PROVING = Size(layers=8, width=256, heads=8, vocabulary=512, batch=8, length=64)
 
 
 class Model(NamedTuple):
