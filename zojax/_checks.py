@@ -140,8 +140,8 @@ def given(link: str, **named: Any) -> None:
     for name, value in named.items():
         if value is None:
             raise ValueError(
-                f"{link} needs `{name}`: call update(None, state, params, value_fn=loss, ...). If you "
-                "did, a wrapper around it drops extra arguments (optax.lookahead, "
+                f"{link} needs `{name}`: call update(None, state, params, value_fn=loss, ...). If "
+                "you did, a wrapper around it drops extra arguments (optax.lookahead, "
                 "optax.contrib.sam, MultiSteps(...).gradient_transformation() in a chain): put "
                 "that wrapper behind the estimate"
             )

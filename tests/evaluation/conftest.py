@@ -45,10 +45,10 @@ def drawn(monkeypatch):
         record.fallbacks.append(eqn.primitive.name)
         return draw_operands(eqn, operands)
 
-    def recording_dense(self, datum=None):
+    def recording_dense(self, datum=None, **how):
         if datum is None:
             record.fallbacks.append("dense")
-        return dense(self, datum)
+        return dense(self, datum, **how)
 
     monkeypatch.setattr(Dense, "draw", recording_rows)
     monkeypatch.setattr(LowRank, "draw", recording_factors)
