@@ -35,18 +35,13 @@ def after(tx, count):
     return jax.jit(lambda: run(tx, SINGLE, count)[0])()
 
 
-def test_a_scan_is_the_loop(row, plain, key):
-    chex.assert_trees_all_close(after(build(row, key), 4), plain, **CLOSE)
+def test_a_scan_of_a_wrapped_method_with_a_schedule_is_the_loop(row, plain, key):
+    """Three things in one program, each of which has to change nothing.
 
-
-def test_a_schedule_that_is_constant_is_the_constant(row, plain, key):
-    schedule = optax.constant_schedule(row.learning_rate)
-    tx = row.make(schedule, key, **row.options)
-    chex.assert_trees_all_close(after(tx, 4), plain, **CLOSE)
-
-
-def test_apply_if_finite_around_it_changes_nothing(row, plain, key):
-    tx = optax.apply_if_finite(build(row, key), max_consecutive_errors=3)
+    That is a scan, a schedule that is constant, and `apply_if_finite` around the method.
+    """
+    scheduled = row.make(optax.constant_schedule(row.learning_rate), key, **row.options)
+    tx = optax.apply_if_finite(scheduled, max_consecutive_errors=3)
     chex.assert_trees_all_close(after(tx, 4), plain, **CLOSE)
 
 

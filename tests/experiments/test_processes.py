@@ -71,7 +71,7 @@ def assert_close(ours, theirs):
     jax.tree.map(check, before(), ours, theirs)
 
 
-@pytest.mark.parametrize("number", [2, 4])
+@pytest.mark.parametrize("number", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_processes_train_what_one_trains(undisturbed, number):
     (out, output), (alone, said) = undisturbed(number), undisturbed(1)
     assert "device 1 × cpu\n" in said.replace("  ", " ")
@@ -92,8 +92,10 @@ def test_processes_train_what_one_trains(undisturbed, number):
     jax.tree.map(np.testing.assert_array_equal, best, after(out, found["best_step"]))
 
 
-def lose_a_process(out):
-    """Trains with two processes, kills one behind step 10, and returns how the other ends."""
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """The folder of two processes, one killed behind step 10, and how the other ends."""
+    out = tmp_path_factory.mktemp("killed")
     both = command(out, "--num-processes", "2", "--coordinator-address", free_address())
     of_each = [[*both, "--process-id", str(index)] for index in range(2)]
     with started(of_each[0]) as first, started(of_each[1]) as second:
@@ -102,24 +104,33 @@ def lose_a_process(out):
                 second.kill()
                 break
         _, errors = first.communicate(timeout=SECONDS)
-    return first.returncode, errors
+    return out, first.returncode, errors
 
 
-def test_a_run_that_lost_a_process_continues_on_two_four_and_one(undisturbed, tmp_path):
-    code, errors = lose_a_process(tmp_path / "killed")
+def test_a_process_that_lost_another_says_what_to_do(killed):
+    _, code, errors = killed
     assert code == 75
     assert "most likely because another one has ended" in errors
     assert "--resume continues from the latest checkpoint" in errors
 
+
+def resumed(killed, number, tmp_path):
+    """Params at the end of a run that goes on with so many processes."""
+    out = tmp_path / "run"
+    shutil.copytree(killed[0], out)
+    output = output_of(command(out, "--num-processes", str(number), "--resume"))
+    assert "resumed at step 5\n" in output or "resumed at step 10\n" in output
+    assert f"device {number} × cpu" in output.replace("  ", " ")
+    return after(out)
+
+
+def test_a_run_that_lost_a_process_continues_bit_by_bit(undisturbed, killed, tmp_path):
     expected = after(undisturbed(2)[0])
-    for number, compare in (
-        (2, lambda *params: jax.tree.map(np.testing.assert_array_equal, *params)),
-        (4, assert_close),
-        (1, assert_close),
-    ):
-        out = tmp_path / str(number)
-        shutil.copytree(tmp_path / "killed", out)
-        output = output_of(command(out, "--num-processes", str(number), "--resume"))
-        assert "resumed at step 5\n" in output or "resumed at step 10\n" in output
-        assert f"device {number} × cpu" in output.replace("  ", " ")
-        compare(after(out), expected)
+    jax.tree.map(np.testing.assert_array_equal, resumed(killed, 2, tmp_path), expected)
+
+
+@pytest.mark.parametrize("number", [1, pytest.param(4, marks=pytest.mark.slow)])
+def test_a_run_that_lost_a_process_continues_on_another_number(
+    number, undisturbed, killed, tmp_path
+):
+    assert_close(resumed(killed, number, tmp_path), after(undisturbed(2)[0]))
