@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import zojax
 from tests.fuzz import samplers, trees
-from tests.fuzz.losses import Loss, coarsest, losses
 from tests.fuzz.compiled import QUICKLY
+from tests.fuzz.losses import Loss, coarsest, losses
 from tests.fuzz.reference import Plain, isotropic
 from tests.fuzz.samplers import Law
 from tests.fuzz.thresholds import lowered
@@ -107,7 +107,7 @@ def faults(case: Case) -> list[Fault]:
     with _context(setting):
         try:
             drawn = _Drawn(setting)
-        except Exception as error:  # noqa: BLE001  (whatever it is, it is a fault)
+        except Exception as error:
             return [Fault(Case(setting, ()), f"drawing: {_said(error)}")]
         found = [Fault(Case(setting, case.losses[:1]), what) for what in drawn.wrong()]
         return found + _compared(case, drawn)
@@ -138,9 +138,7 @@ class _Drawn:
             )
             weights = jnp.sin(1.0 + jnp.arange(setting.queries))
             state = self.sampler.observe(after, directions, weights, params)
-        queries = [
-            jax.tree.map(lambda a, k=k: a[k], directions) for k in range(setting.queries)
-        ]
+        queries = [jax.tree.map(lambda a, k=k: a[k], directions) for k in range(setting.queries)]
         return directions, after, [zojax.materialize(query, params) for query in queries]
 
     def evaluate(self, value_fn: Any) -> Any:
@@ -203,7 +201,7 @@ def _compared(case: Case, drawn: _Drawn) -> list[Fault]:
     expected = jax.eval_shape(at_leaves, leaves)
     try:
         values, outs = drawn.evaluate(lambda params: at_leaves(drawn.read(params)))
-    except Exception as error:  # noqa: BLE001  (whatever it is, it is a fault)
+    except Exception as error:
         if len(case.losses) > 1:
             return [
                 fault for loss in case.losses for fault in _compared(Case(setting, (loss,)), drawn)
@@ -237,7 +235,9 @@ def _types(lazy: Any, plain: Any) -> list[str]:
     ]
 
 
-def _values(losses_: tuple[Loss, ...], outs: Any, drawn: _Drawn, plain: Plain, leaves: list) -> list:
+def _values(
+    losses_: tuple[Loss, ...], outs: Any, drawn: _Drawn, plain: Plain, leaves: list
+) -> list:
     """The losses with a number that is further from the plain one than rounding explains."""
     exact = drawn.setting.law.make is zojax.rademacher
     eps = [coarsest(loss, leaves) for loss in losses_]

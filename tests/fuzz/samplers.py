@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import zojax
 from hypothesis import strategies as st
 
+import zojax
 from tests.fuzz.trees import Leaf, Tree
 
 

@@ -31,7 +31,7 @@ def smaller(fault: Fault) -> Fault:
 def _tried(case: Case) -> list[Fault]:
     try:
         return faults(case)
-    except Exception:  # noqa: BLE001  (a smaller case that makes no sense)
+    except Exception:
         return []
 
 

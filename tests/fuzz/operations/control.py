@@ -6,7 +6,13 @@ import jax
 import jax.numpy as jnp
 
 from tests.fuzz.arrays import (
-    broadcastable, data, index, normalized, promoted, soft, with_ndim,
+    broadcastable,
+    data,
+    index,
+    normalized,
+    promoted,
+    soft,
+    with_ndim,
 )  # fmt: skip
 
 
@@ -41,9 +47,7 @@ def scan_constant(w, u, dice: Random):
     del u
     w, x, back = _parts(w, dice)
     steps = data((3,), w, dice)
-    x, _ = jax.lax.scan(
-        lambda x, step: (_layer(x, w, back) + step.astype(x.dtype), None), x, steps
-    )
+    x, _ = jax.lax.scan(lambda x, step: (_layer(x, w, back) + step.astype(x.dtype), None), x, steps)
     return normalized(x, w.shape[0])
 
 
@@ -113,9 +117,7 @@ def loop(w, u, dice: Random):
             lambda c: c[0] < 2, lambda c: (c[0] + 1, jnp.sin(c[1])), (zero, w)
         )[1],
         lambda: jax.lax.fori_loop(0, index(3, dice), lambda i, q: jnp.cos(q), w),
-        lambda: jax.lax.fori_loop(
-            0, 3, lambda i, c: (c[1], c[0]), (w, data(w.shape, w, dice))
-        )[0],
+        lambda: jax.lax.fori_loop(0, 3, lambda i, c: (c[1], c[0]), (w, data(w.shape, w, dice)))[0],
     ]
     return normalized(dice.choice(variants)(), w.shape[0])
 
@@ -164,9 +166,11 @@ def mapped(w, u, dice: Random):
             lambda q: jax.lax.scan(lambda x, _: (jnp.sin(x + q.sum()), None), total, length=2)[0]
         )(w),
         lambda: jax.lax.associative_scan(jnp.add, w),
-        lambda: jnp.vectorize(lambda q, t: q * t, signature="(n),()->(n)")(w, total)
-        if w.ndim > 0
-        else w,
+        lambda: (
+            jnp.vectorize(lambda q, t: q * t, signature="(n),()->(n)")(w, total)
+            if w.ndim > 0
+            else w
+        ),
     ]
     return normalized(dice.choice(variants)(), w.size)
 

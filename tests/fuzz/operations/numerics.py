@@ -6,7 +6,13 @@ import jax
 import jax.numpy as jnp
 
 from tests.fuzz.arrays import (
-    axis_of, broadcastable, data, normalized, promoted, small, soft, with_ndim,
+    broadcastable,
+    data,
+    normalized,
+    promoted,
+    small,
+    soft,
+    with_ndim,
 )  # fmt: skip
 
 _UNARY = (
@@ -50,7 +56,7 @@ def scalar_operand(w, u, dice: Random):
         lambda: total * 0.5,
         lambda: 1 - total,
         lambda: total + jnp.asarray(1.5),
-        lambda: jnp.where(True, total, 0.0),  # noqa: FBT003
+        lambda: jnp.where(True, total, 0.0),
         lambda: jnp.asarray(2.5) * total.astype(w.dtype),
         lambda: data((3,), jnp.zeros((), jnp.bfloat16), dice) * total.sum(),
         lambda: jnp.maximum(total, 0.25),
@@ -92,9 +98,11 @@ def general_reduce(w, u, dice: Random):
     variants = [
         lambda: jax.lax.reduce(w, zero, lambda a, b: a + b, (axis,)),
         lambda: jax.lax.reduce_window(w, zero, jax.lax.add, window, ones, "SAME"),
-        lambda: jax.lax.reduce_window(w, zero, jax.lax.max, window, ones, "VALID")
-        if w.shape[axis] > 1
-        else w,
+        lambda: (
+            jax.lax.reduce_window(w, zero, jax.lax.max, window, ones, "VALID")
+            if w.shape[axis] > 1
+            else w
+        ),
         lambda: jax.lax.reduce((w, w), (zero, zero), both, (axis,))[0],
     ]
     return normalized(dice.choice(variants)(), w.shape[axis])

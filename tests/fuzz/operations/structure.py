@@ -72,7 +72,9 @@ def dynamic_slice(w, u, dice: Random):
     del u
     sizes = [dice.choice((n, dice.randint(0, n))) for n in w.shape]
     none = jnp.int32(0)
-    starts = [index(n + 2, dice) - 1 if s < n else none for s, n in zip(sizes, w.shape, strict=True)]
+    starts = [
+        index(n + 2, dice) - 1 if s < n else none for s, n in zip(sizes, w.shape, strict=True)
+    ]
     return jax.lax.dynamic_slice(w, starts, sizes)
 
 
@@ -213,9 +215,11 @@ def empty_meets_data(w, u, dice: Random):
         return w
     last = w.shape[-1]
     variants = [
-        lambda: data((0, w.shape[0]), w, dice) @ w.reshape(w.shape[0], w.size // w.shape[0])
-        if w.size
-        else w,
+        lambda: (
+            data((0, w.shape[0]), w, dice) @ w.reshape(w.shape[0], w.size // w.shape[0])
+            if w.size
+            else w
+        ),
         lambda: jnp.tensordot(data((2, 0), w, dice), w[:0], 1),
         lambda: w[..., :0] @ data((0, 3), w, dice),
         lambda: jnp.inner(data((2, last), w, dice), w[last:]),
