@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -11,11 +11,21 @@ from safetensors.numpy import save_file
 
 from zojax import lora, prefix
 
-if TYPE_CHECKING:
-    from experiments._settings import Settings
-
 # What the families call the layers that make queries and values; GPT-2 has one for both.
 _QUERY_AND_VALUE = (("q_proj", "v_proj"), ("query", "value"), ("c_attn",))
+
+
+class AdapterSettings(Protocol):
+    """What an adapter is told of the settings of a run."""
+
+    @property
+    def rank(self) -> int: ...
+    @property
+    def scale(self) -> float: ...
+    @property
+    def targets(self) -> tuple[str, ...] | None: ...
+    @property
+    def prefix_length(self) -> int: ...
 
 
 class Adapter(NamedTuple):
@@ -32,13 +42,13 @@ class Adapter(NamedTuple):
     """
 
     trained: Any
-    adapt: Callable[[nnx.Module, "Settings", jax.Array], nnx.Module]
+    adapt: Callable[[nnx.Module, AdapterSettings, jax.Array], nnx.Module]
     export: Callable[[nnx.Module, Path, str], nnx.Module]
-    positions: Callable[["Settings"], int] = lambda settings: 0
+    positions: Callable[[AdapterSettings], int] = lambda settings: 0
     radius: float | None = None
 
 
-def _adapt_lora(model: nnx.Module, settings: "Settings", key: jax.Array) -> nnx.Module:
+def _adapt_lora(model: nnx.Module, settings: AdapterSettings, key: jax.Array) -> nnx.Module:
     targets = settings.targets or _query_and_value(model)
     return lora.adapt(model, targets, rank=settings.rank, scale=settings.scale, key=key)
 
@@ -60,7 +70,7 @@ def _export_lora(model: nnx.Module, folder: Path, base_model: str) -> nnx.Module
     return lora.merge(model)
 
 
-def _adapt_prefix(model: nnx.Module, settings: "Settings", key: jax.Array) -> nnx.Module:
+def _adapt_prefix(model: nnx.Module, settings: AdapterSettings, key: jax.Array) -> nnx.Module:
     return prefix.adapt(model, length=settings.prefix_length, key=key)
 
 

@@ -2,26 +2,23 @@
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
 from rich.console import Console
 
-from experiments._job import run_key
+from experiments._job import Job, run_key
 from experiments._methods import METHODS
 from experiments._processes import agree, is_first
+from experiments._settings import Settings
 from zojax import training
-
-if TYPE_CHECKING:
-    from experiments._job import Job
-    from experiments._settings import Settings
 
 _FILE = "chunks.json"
 
 
 def choose_chunk_size(
-    settings: "Settings", job: "Job", loss: Callable[..., jax.Array], console: Console
+    settings: Settings, job: Job, loss: Callable[..., jax.Array], console: Console
 ) -> int:
     """Returns the chunk size of a run; one that was chosen is printed, and kept in the folder.
 
@@ -49,7 +46,7 @@ def choose_chunk_size(
     return chunk_size
 
 
-def _choose(settings: "Settings", job: "Job", loss: Callable[..., jax.Array]) -> Any:
+def _choose(settings: Settings, job: Job, loss: Callable[..., jax.Array]) -> Any:
     data = job.objective.data
     longest = np.argsort(data.lengths())[-settings.batch_size :]  # of the run
     batch = job.layout.share(data.batch(longest))

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,17 +13,10 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 import zojax
+from experiments._digits_settings import EVALUATIONS, Settings
 from zojax.models import ViT, ViTConfig
 
-if TYPE_CHECKING:
-    from experiments.digits import Settings
-
 HALF = 5
-EVALUATIONS = {"mezo": lambda num_queries: 2, "zo_muon": lambda num_queries: num_queries + 1}
-GRIDS = {  # half decades
-    "mezo": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
-    "zo_muon": (3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0),
-}
 
 
 class Split(NamedTuple):
@@ -63,7 +56,7 @@ def _split(digits: Any, chosen: np.ndarray) -> dict[str, Split]:
     }
 
 
-def pretrain(settings: "Settings", data: Split) -> Model:
+def pretrain(settings: Settings, data: Split) -> Model:
     """Trains a ViT by optax.adamw, then takes its classifier's weights away."""
     config = ViTConfig(
         hidden_size=settings.width,
@@ -101,7 +94,7 @@ def mean_loss(graphdef: Any, params: Any, data: Split) -> jax.Array:
     return optax.softmax_cross_entropy_with_integer_labels(logits, data.labels).mean()
 
 
-def trainer(method: str, settings: "Settings", model: Model, data: Split) -> Callable:
+def trainer(method: str, settings: Settings, model: Model, data: Split) -> Callable:
     """A compiled function (learning rate, seed) → params, loss evaluations, updates withheld."""
     steps = settings.evaluations // EVALUATIONS[method](settings.num_queries)
     loss = functools.partial(mean_loss, model.graphdef)
@@ -126,7 +119,7 @@ def trainer(method: str, settings: "Settings", model: Model, data: Split) -> Cal
 
 
 def _transformation(
-    method: str, settings: "Settings", rate: jax.Array, steps: int, key: jax.Array
+    method: str, settings: Settings, rate: jax.Array, steps: int, key: jax.Array
 ) -> optax.GradientTransformationExtraArgs:
     """Both methods decay their learning rates linearly to zero."""
     decay = optax.linear_schedule(rate, 0.0, steps)

@@ -1,7 +1,7 @@
 """What a run needs before its first step: data and a model that fit together."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from flax import nnx
@@ -12,9 +12,7 @@ from experiments._inputs import checked_length, load_model, open_run
 from experiments._layout import Layout
 from experiments._objectives import Objective, make_objective
 from experiments._processes import failing_together, is_first
-
-if TYPE_CHECKING:
-    from experiments._settings import Settings
+from experiments._settings import Settings
 
 # Where the key of a new adapter branches off that of the directions, beyond any step.
 _ADAPTER = 2**31 - 1
@@ -44,7 +42,7 @@ class Job(NamedTuple):
     layout: Layout
 
 
-def prepare(settings: "Settings") -> Job:
+def prepare(settings: Settings) -> Job:
     """Reads data and model, checks that they fit, and claims the folder of the run.
 
     Every process reads for itself; the first one claims the folder.
@@ -56,7 +54,7 @@ def prepare(settings: "Settings") -> Job:
         return _prepare(settings)
 
 
-def _prepare(settings: "Settings") -> Job:
+def _prepare(settings: Settings) -> Job:
     layout = Layout(settings.batch_size)
     task, examples = tasks.load_task(
         settings.task,
@@ -86,6 +84,6 @@ def _prepare(settings: "Settings") -> Job:
     return Job(graphdef, params, frozen, processor, task, splits, objective, layout)
 
 
-def run_key(settings: "Settings") -> jax.Array:
+def run_key(settings: Settings) -> jax.Array:
     """The key of a run."""
     return jax.random.key(settings.seed)

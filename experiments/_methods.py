@@ -6,7 +6,7 @@ one, searched over half decades; a larger model wants a smaller one (MeZO on OPT
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import optax
@@ -14,12 +14,24 @@ import optax
 import zojax
 from experiments import _first_order
 
-if TYPE_CHECKING:
-    from experiments._settings import Settings
+
+class MethodSettings(Protocol):
+    """What a method is told of the settings of a run; nothing that it needs is None there."""
+
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def radius(self) -> float: ...
+    @property
+    def num_queries(self) -> int: ...
+    @property
+    def sampler(self) -> str: ...
+    @property
+    def sampler_rank(self) -> int: ...
+
 
 # settings, key, chunk size (1 if left out)
 Method = Callable[..., optax.GradientTransformationExtraArgs]
-
 
 _LAWS = ("gaussian", "rademacher", "sphere", "coordinate", "factored")
 _DENSE = ("gaussian", "rademacher")
@@ -69,7 +81,7 @@ class Recipe(NamedTuple):
         return not self.samplers
 
 
-SAMPLERS: dict[str, Callable[["Settings"], zojax.Sampler]] = {
+SAMPLERS: dict[str, Callable[[MethodSettings], zojax.Sampler]] = {
     "gaussian": lambda settings: zojax.gaussian(),
     "rademacher": lambda settings: zojax.rademacher(),
     "sphere": lambda settings: zojax.sphere(),
@@ -95,7 +107,7 @@ def _no_base(num_queries: int) -> int:
     return num_queries
 
 
-def _probe(settings: "Settings") -> dict[str, Any]:
+def _probe(settings: MethodSettings) -> dict[str, Any]:
     """What every method with a law of its own choice is told."""
     return {
         "radius": settings.radius,
@@ -108,7 +120,7 @@ def _simple(method: Callable[..., Any], **options: Any) -> Method:
     """A method that is told its learning rate, key and probe, and nothing else by the settings."""
 
     def make(
-        settings: "Settings", key: jax.Array, chunk_size: int = 1
+        settings: MethodSettings, key: jax.Array, chunk_size: int = 1
     ) -> optax.GradientTransformationExtraArgs:
         probe = _probe(settings)
         return method(settings.learning_rate, key, chunk_size=chunk_size, **probe, **options)
@@ -117,7 +129,7 @@ def _simple(method: Callable[..., Any], **options: Any) -> Method:
 
 
 def _zo_muon(
-    settings: "Settings", key: jax.Array, chunk_size: int = 1
+    settings: MethodSettings, key: jax.Array, chunk_size: int = 1
 ) -> optax.GradientTransformationExtraArgs:
     return zojax.zo_muon(
         settings.learning_rate,
@@ -132,7 +144,7 @@ def _zo_muon(
 
 
 def _loren(
-    settings: "Settings", key: jax.Array, chunk_size: int = 1
+    settings: MethodSettings, key: jax.Array, chunk_size: int = 1
 ) -> optax.GradientTransformationExtraArgs:
     return zojax.loren(
         settings.learning_rate,
@@ -144,7 +156,7 @@ def _loren(
 
 
 def _ar1_zo(
-    settings: "Settings", key: jax.Array, chunk_size: int = 1
+    settings: MethodSettings, key: jax.Array, chunk_size: int = 1
 ) -> optax.GradientTransformationExtraArgs:
     del chunk_size  # one direction
     sampler = SAMPLERS[settings.sampler](settings)
@@ -152,7 +164,7 @@ def _ar1_zo(
 
 
 def _adamw(
-    settings: "Settings", key: jax.Array, chunk_size: int = 1
+    settings: MethodSettings, key: jax.Array, chunk_size: int = 1
 ) -> optax.GradientTransformationExtraArgs:
     del key, chunk_size
     return _first_order.adamw(settings.learning_rate)

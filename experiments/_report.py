@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,11 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments._costs import Costs
+from experiments._job import Job
+from experiments._settings import Settings
 from zojax import training
-
-if TYPE_CHECKING:
-    from experiments._job import Job
-    from experiments._settings import Settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +82,7 @@ def summarize(
     )
 
 
-def describe(console: Console, settings: "Settings", job: "Job") -> None:
+def describe(console: Console, settings: Settings, job: Job) -> None:
     """Says what is about to run."""
     trained, frozen = (
         sum(leaf.size for leaf in jax.tree.leaves(tree)) for tree in (job.params, job.frozen)
@@ -109,7 +107,7 @@ def describe(console: Console, settings: "Settings", job: "Job") -> None:
         console.print(line, highlight=False, soft_wrap=not console.is_terminal)
 
 
-def _numbers(settings: "Settings") -> str:
+def _numbers(settings: Settings) -> str:
     rate = f"learning rate {settings.learning_rate:g}"
     if settings.radius is None:
         return f"gradients, {rate}"

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grain
 import jax
@@ -11,12 +11,9 @@ from rich.console import Console
 
 from experiments import tasks
 from experiments._groups import Group, groups
-from experiments._settings import LOG_EVERY
+from experiments._job import Job
+from experiments._settings import LOG_EVERY, Settings
 from zojax import training
-
-if TYPE_CHECKING:
-    from experiments._job import Job
-    from experiments._settings import Settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +29,8 @@ class Run:
       console: where the user looks.
     """
 
-    settings: "Settings"
-    job: "Job"
+    settings: Settings
+    job: Job
     judge: Callable[[Any, tasks.Split], tasks.Evaluation]
     checkpoints: training.Checkpoints
     metrics: training.MetricsWriter | None

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -10,9 +10,7 @@ import optax
 
 import zojax
 from experiments._functions import FUNCTIONS
-
-if TYPE_CHECKING:
-    from experiments.synthetic import Settings
+from experiments._synthetic_settings import Settings
 
 POINTS = 80
 B1, B2, EPS = 0.9, 0.99, 1e-8
@@ -26,7 +24,7 @@ class Configuration(NamedTuple):
     estimator: str
 
 
-def estimator(name: str, settings: "Settings") -> zojax.Estimator:
+def estimator(name: str, settings: Settings) -> zojax.Estimator:
     radius, num_queries = settings.radius, settings.num_queries
     if name == "Vanilla":
         return zojax.forward(radius, num_queries)
@@ -41,7 +39,7 @@ def rule(name: str) -> optax.GradientTransformation:
     return zojax.scale_by_zo_adamm(B1, B2, EPS, amsgrad=False)
 
 
-def run(configuration: Configuration, settings: "Settings") -> dict[str, Any]:
+def run(configuration: Configuration, settings: Settings) -> dict[str, Any]:
     """Runs all seeds one after another and returns the record of it.
 
     Returns:
@@ -70,7 +68,7 @@ def run(configuration: Configuration, settings: "Settings") -> dict[str, Any]:
 
 
 def _programs(
-    configuration: Configuration, settings: "Settings", loss: Callable[[jax.Array], jax.Array]
+    configuration: Configuration, settings: Settings, loss: Callable[[jax.Array], jax.Array]
 ) -> tuple[Callable, Callable]:
     """Jitted `begin(key)` and `advance(params, state, count)`, compiled once for all seeds."""
 

@@ -25,56 +25,13 @@ import numpy as np
 import tyro
 
 from experiments._compilation_cache import keep_compiled_programs
-from experiments._digits_run import EVALUATIONS, GRIDS, Split, halves, pretrain, scorer, trainer
+from experiments._digits_run import Split, halves, pretrain, scorer, trainer
+from experiments._digits_settings import EVALUATIONS, GRIDS, Settings
 from experiments._vectors import use_wide_vectors
 
 RESULTS = Path(__file__).parent / "results" / "digits.jsonl"
 METHODS = tuple(EVALUATIONS)
 SEARCH_SEED = 1000
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """Settings of the digits experiment.
-
-    Attributes:
-      evaluations: loss evaluations of every run.
-      seeds: of the table.
-      batch_size: images that a loss is averaged over.
-      num_queries: directions of a step of ZO-Muon, which has one evaluation more.
-      rank: of ZO-Muon's subspaces.
-      period: steps that a subspace lasts.
-      radius: how far along a direction the loss is evaluated.
-      learning_rate_1d: of the leaves that ZO-Muon does not see as matrices, at the start.
-      width: of the model.
-      depth: of the model.
-      pretrain_steps: updates by first order.
-      quick: fewer of everything, and no file.
-    """
-
-    evaluations: int = 1800
-    seeds: tuple[int, ...] = (0, 1, 2)
-    batch_size: int = 32
-    num_queries: int = 8
-    rank: int = 16
-    period: int = 50
-    radius: float = 1e-3
-    learning_rate_1d: float = 1e-3
-    width: int = 48
-    depth: int = 4
-    pretrain_steps: int = 300
-    quick: bool = False
-
-    def __post_init__(self):
-        for method, evaluations in EVALUATIONS.items():
-            step = evaluations(self.num_queries)
-            if self.evaluations < step or self.evaluations % step:
-                raise ValueError(
-                    f"evaluations must be a multiple of {step}, what a step of {method} needs, so "
-                    f"that all methods have equally many; got {self.evaluations}"
-                )
-
-
 QUICK = {"evaluations": 18, "width": 8, "depth": 1, "rank": 2, "batch_size": 4}
 QUICK |= {"pretrain_steps": 3}
 

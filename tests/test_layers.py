@@ -1,6 +1,9 @@
 """Imports between the parts of zojax run one way."""
 
 import ast
+import re
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,9 +13,13 @@ import zojax
 ROOT = Path(zojax.__file__).parent
 # Each part may import those in the groups before its own.
 LAYERS = [
-    {"_typing"},
-    {"_checks", "_keys", "_mesh", "_hold", "_random"},
-    {"directions"},
+    {"_typing", "_trees", "_dtypes", "_axis_blocks", "_thresholds"},
+    {"_measurement"},
+    {"_checks", "_mesh"},
+    {"_schedule"},
+    {"noise"},
+    {"recipes"},
+    {"samplers"},
     {"evaluation"},
     {"estimators"},
     {"transforms"},
@@ -21,8 +28,6 @@ LAYERS = [
 ]
 # These stand beside the core: they may import all of it, and it none of them.
 BESIDE = {"lora", "models", "prefix", "training"}
-# Within the group of small helpers, some are made with the help of others.
-NEIGHBORS = {("_keys", "_hold"), ("_keys", "_random"), ("_hold", "_mesh")}
 FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
 
@@ -62,7 +67,34 @@ def test_imports_run_one_way(path):
         return
     assert not used & BESIDE
     for other in used:
-        assert layer(other) < layer(mine) or (mine, other) in NEIGHBORS, f"{mine} imports {other}"
+        assert layer(other) < layer(mine), f"{mine} imports {other}"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.parts[0] == "samplers"], ids=str)
+def test_families_of_samplers_know_nothing_of_each_other(path):
+    if len(path.parts) < 3:
+        return
+    families = {folder.name for folder in (ROOT / "samplers").iterdir() if folder.is_dir()}
+    names = [name.split(".") for name in imported(path) if name.startswith("zojax.samplers.")]
+    assert {part[2] for part in names} & families <= {path.parts[1]}
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_nothing_private_of_a_library_is_imported(path):
+    """A name with a leading underscore may change from one release to the next."""
+    others = [name for name in imported(path) if name.split(".")[0] != "zojax"]
+    private = [n for n in others if any(part.startswith("_") for part in n.split(".")[:-1])]
+    private += [n for n in others if n.split(".")[-1].startswith("_") and n != "__future__"]
+    assert private == []
+
+
+def test_the_core_needs_jax_optax_chex_and_numpy():
+    core = [path for path in FILES if part(path) not in BESIDE]
+    roots = {name.split(".")[0] for path in core for name in imported(path)}
+    assert roots - set(sys.stdlib_module_names) == {"zojax", "jax", "optax", "chex", "numpy"}
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())["project"]
+    needed = {re.match(r"[a-z]+", line)[0] for line in project["dependencies"]}
+    assert needed == {"jax", "optax", "chex", "numpy"}
 
 
 def test_a_method_never_imports_a_method():

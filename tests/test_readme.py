@@ -26,12 +26,15 @@ def blocks(language):
 COMMANDS = [block.strip() for block in blocks("sh")]
 (MODELS,) = [block for block in blocks("python") if "from_pretrained" in block]
 (DEVICES,) = [block for block in blocks("python") if "make_mesh" in block]
+(COPY,) = [block for block in blocks("python") if "copy=True" in block]
+(OWN,) = [block for block in blocks("python") if "zojax.Estimator(" in block]
 (TEST_COMMAND,) = [command for command in COMMANDS if "pytest" in command]
+SEPARATE = (MODELS, DEVICES, COPY, OWN)
 
 
 def test_the_python_blocks_run_in_order_and_both_ways_the_loss_falls():
     names = {}
-    model, loop, parts = [block for block in blocks("python") if block not in (MODELS, DEVICES)]
+    model, loop, parts = [block for block in blocks("python") if block not in SEPARATE]
     assert sum(1 for line in model.splitlines() if line) == 12
     exec(model, names)
     start = jax.device_get(names["params"])
@@ -46,13 +49,38 @@ def test_the_python_blocks_run_in_order_and_both_ways_the_loss_falls():
 
 def test_the_block_about_devices_goes_on_from_there():
     names = {}
-    model, loop, _ = [block for block in blocks("python") if block not in (MODELS, DEVICES)]
+    model, loop, _ = [block for block in blocks("python") if block not in SEPARATE]
     for text in (model, loop):
         exec(text, names)
     before = names["loss"](names["params"], names["x"], names["y"])
     exec(DEVICES, names)
     assert names["loss"](names["params"], names["x"], names["y"]) < 2 * before
     assert int(names["state"][0].count) == 504
+
+
+def test_an_estimator_of_your_own_is_15_lines_and_learns():
+    names = {}
+    model, loop, _ = [block for block in blocks("python") if block not in SEPARATE]
+    exec(model, names)
+    exec(OWN, names)
+    start = jax.device_get(names["params"])
+    exec(loop, names)
+    data = names["x"], names["y"]
+    assert names["loss"](names["params"], *data) < 0.3 * names["loss"](start, *data)
+    assert sum(1 for line in OWN.splitlines() if line) <= 15
+
+
+def test_a_module_with_state_is_merged_as_a_copy():
+    names = {}
+    model, *_ = blocks("python")
+    exec(model, names)
+    exec(COPY, names)
+    tx, params = names["tx"], names["normalized"]
+    x = jax.numpy.ones((4, 8)).at[0].set(0.0)
+    _, state = tx.update(
+        None, tx.init(params), params, value_fn=names["loss_of_copy"], x=x, y=x[:, :1]
+    )
+    assert jax.numpy.isfinite(state[0].value)
 
 
 def test_the_block_about_models_runs(tmp_path):

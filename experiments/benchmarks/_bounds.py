@@ -48,7 +48,7 @@ class Bounds:
     def _measured(self, law: str) -> float:
         """Seconds for each entry."""
         weights = self._weights
-        if isinstance(_directions(law, weights)[0], zojax.Factors):
+        if isinstance(_directions(law, weights)[0], zojax.LowRank):
             # Their noise is next to nothing; what is left is to read and write the weights once.
             return _in_place(lambda weights, c: weights + c[0], weights) / weights.size
         return (_pair(law, weights) + _update(law, weights)) / weights.size

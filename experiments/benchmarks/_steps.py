@@ -1,4 +1,4 @@
-"""The steps that are measured: lazy a method (MeZO) under four laws, and what everybody writes."""
+"""The steps that are measured: lazy a method (MeZO) under four laws, and the naive step."""
 
 import time
 from collections.abc import Callable

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import zojax
-from zojax.directions import Directions
+from zojax.recipes import Directions
 
 
 class Tally:

@@ -4,8 +4,8 @@
     python -m experiments.benchmarks.memory --family all    the families of zojax.models
 
 For a decoder in three forms, or a model of each family, it compiles inference on the doubled batch,
-the whole lazy step (the update of the donated params included) under several laws, and the step
-that everybody writes. It prints peak = weights + temporaries of each, from
+the whole lazy step (the update of the donated params included) under several laws, and the naive
+step. It prints peak = weights + temporaries of each, from
 `compiled.memory_analysis()`, and the seconds that tracing and compiling took. Nothing is run.
 Expected: lazy / inference at most 1.05 for factored and 1.10 for dense laws; naive about 3.8.
 """

@@ -7,7 +7,7 @@ is not timed, so that a step follows a step of its own as it does in training (e
 another program has given back is part of it: OpenES took 2.1 instead of 1.3 seconds):
 
 - MeZO in PyTorch, in place, on transformers' OPT (`_torch_mezo.py`), and its two plain forwards;
-- the step that everybody writes in JAX: two perturbed copies and an update;
+- the naive step in JAX: two perturbed copies and an update;
 - OpenES of evosax with one antithetic pair, which keeps a population of flat vectors;
 - a step of zojax under several laws, beside the least that it must take: the forwards of both
   points, one after another or side by side, and what its law adds to them, measured as in `speed`;

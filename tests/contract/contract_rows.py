@@ -33,14 +33,14 @@ class Row(NamedTuple):
 
 
 KEPT = zojax.factored(1, left="haar", core="gaussian", right_period=3)
-CHUNKED = ("num_queries", "chunk_size")
+CHUNKED = ("num_queries", "chunk_size", "accumulate")
 # Differences divide the rounding of a loss by their radius. At a wide one, where quadratics
 # have exact ones, programs that round differently can be compared.
 WIDE = {"radius": 0.25}
 SEVERAL = {"num_queries": 4, **WIDE}
 
 
-def zo_muon(learning_rate, key, num_queries, radius, rank, period, weight_decay):
+def zo_muon(learning_rate, key, num_queries, radius, rank, period, weight_decay, accumulate=1):
     """With one rate for all leaves: the contract asks that the whole update is proportional."""
     return methods.zo_muon(
         learning_rate,
@@ -51,6 +51,7 @@ def zo_muon(learning_rate, key, num_queries, radius, rank, period, weight_decay)
         rank=rank,
         period=period,
         weight_decay=weight_decay,
+        accumulate=accumulate,
     )
 
 
@@ -75,7 +76,7 @@ METHODS = {
         },
         2,
         learning_rate=0.03,
-        static=("atoms",),
+        static=("atoms", "accumulate"),
     ),
     "loren": Row(
         methods.loren,
@@ -113,7 +114,7 @@ METHODS = {
         {**SEVERAL, "rank": 2, "period": 3, "weight_decay": 1e-3},
         5,
         learning_rate=0.1,
-        static=("num_queries", "rank", "period"),
+        static=("num_queries", "rank", "period", "accumulate"),
     ),
     "zo_rmsprop": Row(methods.zo_rmsprop, SEVERAL, 5, 20.0, 0.05, CHUNKED),
     "zo_sgd": Row(methods.zo_sgd, SEVERAL, 5, static=CHUNKED),

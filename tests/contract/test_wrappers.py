@@ -50,12 +50,6 @@ def test_apply_if_finite_around_it_changes_nothing(row, plain, key):
     chex.assert_trees_all_close(after(tx, 4), plain, **CLOSE)
 
 
-def test_multi_steps_around_it_takes_every_second_step(row, plain, key):
-    """Incoming updates are what MultiSteps adds up, and an estimate ignores those."""
-    tx = optax.MultiSteps(build(row, key), every_k_schedule=2)
-    chex.assert_trees_all_close(after(tx, 8), plain, **CLOSE)
-
-
 def test_hyperparameters_may_be_injected(row, plain, key):
     """And changed between steps without another trace: twice the rate is twice the update."""
     inject = optax.inject_hyperparams(row.make, static_args=row.static)

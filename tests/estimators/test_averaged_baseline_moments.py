@@ -44,7 +44,7 @@ def listed(vectors):
     def recall(key, step, num_queries, params):
         del key, params
         part = jax.lax.dynamic_slice_in_dim(vectors, step * num_queries, num_queries)
-        recipe = jax.vmap(functools.partial(zojax.Factors.of, row))
+        recipe = jax.vmap(functools.partial(zojax.LowRank.of, row))
         return (recipe(jnp.ones((num_queries, 1)), part[:, :, None]),)
 
     def draw(state, key, step, num_queries, params):

@@ -30,7 +30,7 @@ def listed(vectors):
         assert num_queries == len(vectors)
         ones = jnp.ones((len(vectors), 1))
         parts = np.split(vectors, [2], axis=1)
-        recipe = jax.vmap(functools.partial(zojax.Factors.of, row))
+        recipe = jax.vmap(functools.partial(zojax.LowRank.of, row))
         return tuple(recipe(ones, part[:, :, None]) for part in parts), state
 
     return zojax.gaussian()._replace(draw=draw)

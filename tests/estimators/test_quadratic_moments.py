@@ -53,7 +53,7 @@ def moments(make, law, key, offset=0.0):
     """(the mean of one query's estimate, the trace of its covariance)."""
     points, shares = law()
     row = zojax.MatrixView(rows=(), columns=(0,))
-    nodes = jax.vmap(lambda left, right: zojax.Factors.of(row, left, right))(
+    nodes = jax.vmap(lambda left, right: zojax.LowRank.of(row, left, right))(
         jnp.ones((len(points), 1)), jnp.asarray(points)[:, :, None]
     )
     sampler = zojax.gaussian()._replace(draw=lambda state, *_: ((nodes,), state))

@@ -1,5 +1,7 @@
 """Directions of earlier steps are drawn again as they were measured."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import optax
 import pytest
 
 import zojax
+from tests.compiling import AS_USERS_HAVE
 from zojax.estimators import Estimate, Estimator
 
 PARAMS = {"b": jnp.zeros(3), "w": jnp.zeros((4, 3))}
@@ -43,7 +46,8 @@ def test_the_window_holds_the_directions_that_were_drawn(name, key):
     estimator, numbers = weighted()
     tx = zojax.estimate_gradient(key, sampler, estimator)
 
-    @jax.jit
+    # Bits are compared: of programs as users have them.
+    @functools.partial(jax.jit, compiler_options=AS_USERS_HAVE)
     def run():
         def step(carry, count):
             state, drawn = carry

@@ -2,8 +2,10 @@
 
 import pytest
 
-from zojax.directions import Factors, Rows, _dense
+from zojax import _thresholds
+from zojax.evaluation import _interpreter
 from zojax.evaluation._perturbed import Perturbed
+from zojax.recipes import Dense, LowRank
 
 
 class Drawn:
@@ -24,10 +26,10 @@ class Drawn:
 def drawn(monkeypatch):
     record = Drawn()
     # Small leaves are drawn together, and not where they are used: here none is small.
-    monkeypatch.setattr(_dense, "_SHARE", 0)
-    monkeypatch.setattr(_dense, "_LEAST", 0)
-    draw_rows, draw_factors = Rows.draw, Factors.draw
-    default, dense = Perturbed.default, Perturbed.dense
+    monkeypatch.setattr(_thresholds, "SMALL_LEAVES_SHARE", 0)
+    monkeypatch.setattr(_thresholds, "LEAST_SMALL_LEAVES", 0)
+    draw_rows, draw_factors = Dense.draw, LowRank.draw
+    draw_operands, dense = _interpreter.draw_operands, Perturbed.dense
 
     def recording_rows(self, shape, datum=None):
         z = draw_rows(self, shape, datum)
@@ -39,17 +41,17 @@ def drawn(monkeypatch):
         record.entries.append(z.size)
         return z
 
-    def recording_default(primitive, values, params):
-        record.fallbacks.append(primitive.name)
-        return default(primitive, values, params)
+    def recording_operands(eqn, operands):
+        record.fallbacks.append(eqn.primitive.name)
+        return draw_operands(eqn, operands)
 
-    def recording_dense(self, datum=None):
+    def recording_dense(self, datum=None, **how):
         if datum is None:
             record.fallbacks.append("dense")
-        return dense(self, datum)
+        return dense(self, datum, **how)
 
-    monkeypatch.setattr(Rows, "draw", recording_rows)
-    monkeypatch.setattr(Factors, "draw", recording_factors)
-    monkeypatch.setattr(Perturbed, "default", staticmethod(recording_default))
+    monkeypatch.setattr(Dense, "draw", recording_rows)
+    monkeypatch.setattr(LowRank, "draw", recording_factors)
+    monkeypatch.setattr(_interpreter, "draw_operands", recording_operands)
     monkeypatch.setattr(Perturbed, "dense", recording_dense)
     return record

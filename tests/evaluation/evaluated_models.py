@@ -132,12 +132,12 @@ class ConvNet(nnx.Module):
         return self.head(nnx.relu(self.second(x)).mean((1, 2)))
 
 
-def plain_model():
-    return plain_params(jax.random.key(0)), plain_loss
+def plain_model(depth=DEPTH):
+    return plain_params(jax.random.key(0), depth=depth), plain_loss
 
 
-def nnx_model():
-    return nnx_params_and_loss(Transformer(nnx.Rngs(0)))
+def nnx_model(depth=DEPTH):
+    return nnx_params_and_loss(Transformer(nnx.Rngs(0), depth=depth))
 
 
 def opt_model():

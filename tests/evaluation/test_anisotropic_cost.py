@@ -88,4 +88,4 @@ def test_a_step_holds_the_momentum_and_the_largest_leaf_besides_inference():
     sizes = [leaf.size for leaf in jax.tree.leaves(params)]
     program = step.lower(params, jax.eval_shape(tx.init, params), TOKENS).compile()
     allowed = 1.05 + 1 + max(sizes) / sum(sizes)
-    assert peak_bytes(program) <= allowed * inference(params, loss)
+    assert peak_bytes(program) <= allowed * inference(scanned)

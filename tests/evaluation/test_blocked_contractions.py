@@ -7,7 +7,7 @@ import pytest
 from rule_cases import data
 
 import zojax
-from zojax.evaluation import _evaluate
+from zojax import _thresholds
 
 RADIUS = jnp.array([0.25, -0.25])
 # Sizes that blocks of 1/5 or 1/7 of the leaf do not divide.
@@ -24,10 +24,10 @@ CONTRACTIONS = {
 
 @pytest.fixture
 def small_budget(monkeypatch):
-    monkeypatch.setattr(_evaluate, "_SHARE", 0.0)
+    monkeypatch.setattr(_thresholds, "BLOCK_SHARE", 0.0)
 
     def of(entries):
-        monkeypatch.setattr(_evaluate, "_LEAST_BLOCK", entries)
+        monkeypatch.setattr(_thresholds, "LEAST_BLOCK", entries)
 
     return of
 

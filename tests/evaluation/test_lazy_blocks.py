@@ -9,7 +9,7 @@ import pytest
 from evaluated_models import MODELS
 
 import zojax
-from zojax.evaluation._together import alike
+from zojax.evaluation._shared_points import alike
 
 RADIUS = jnp.array([0.2, -0.2])
 # As for directions on all of params: sums in another order, relative to a loss of order 1.

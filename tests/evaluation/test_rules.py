@@ -127,7 +127,7 @@ def test_custom_derivatives_are_taken_out(drawn):
 def test_wide_params_are_perturbed_in_their_own_precision():
     """float64: what is lazy agrees to 1e-13, so the base never passes through float32.
 
-    Factors are float32, and multiplied out they are rounded to it: radius z then has an error of
+    LowRank are float32, and multiplied out they are rounded to it: radius z then has an error of
     6e-8 in the reference.
     """
     with jax.enable_x64(True):

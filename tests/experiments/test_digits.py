@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from experiments import digits
-from experiments._digits_run import GRIDS, halves
+from experiments._digits_run import halves
+from experiments._digits_settings import GRIDS
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,9 @@ LAUNCH = Path(finetune.__file__).parent / "launch"
 def environment(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([os.getcwd(), str(FOLDER)]))
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+    monkeypatch.setenv(
+        "XLA_FLAGS", f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2"
+    )
 
 
 def test_processes_of_a_slurm_job_find_each_other_and_agree():

@@ -29,7 +29,8 @@ def compiled_once(tmp_path_factory):
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder))
         patch.setenv("JAX_PLATFORMS", "cpu")
         patch.setenv("PYTHONPATH", os.getcwd())
-        patch.delenv("XLA_FLAGS", raising=False)
+        one = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=1"
+        patch.setenv("XLA_FLAGS", one)
         yield
 
 

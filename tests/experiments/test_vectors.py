@@ -45,7 +45,8 @@ def test_xla_hears_of_it_and_draws_the_same_numbers(tmp_path):
     drawn, asked = {}, {}
     for how in ("wide", "default"):
         folder = tmp_path / how
-        env = {**os.environ, "XLA_FLAGS": f"--xla_dump_to={folder}", "JAX_PLATFORMS": "cpu"}
+        flags = f"{os.environ['XLA_FLAGS']} --xla_dump_to={folder}"
+        env = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
         run = subprocess.run(
             [sys.executable, "-c", DRAW, how], env=env, capture_output=True, text=True, check=True
         )

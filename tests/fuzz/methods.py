@@ -43,7 +43,7 @@ class Method(NamedTuple):
     """
 
     make: Callable[..., optax.GradientTransformationExtraArgs]
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {}  # noqa: RUF012 (a NamedTuple; nothing changes it)
     differences: str = "forward"
     factor: float = 1.0
     signs: bool = False

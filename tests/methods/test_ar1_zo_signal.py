@@ -21,7 +21,8 @@ def test_slopes_of_a_loss_linear_in_the_weights_are_exact(key, x64):
     gradient = jax.grad(linear)(x, s)
     for step in range(6):
         now = jax.tree.map(lambda leaf, step=step: leaf[step], z)
-        np.testing.assert_allclose(found[:, step], optax.tree.vdot(gradient, now), rtol=2e-7)
+        # Coefficients are kept in float32, and the direction is drawn in it.
+        np.testing.assert_allclose(found[:, step], optax.tree.vdot(gradient, now), rtol=5e-7)
         active = jax.tree.map(lambda g, z: jnp.where(z != 0, g, 0), gradient, now)
         tau_squared = 0.0
         for name, layer in x.items():

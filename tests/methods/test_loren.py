@@ -109,21 +109,20 @@ def test_momentum_per_query_is_the_sums_that_its_loop_comes_to(key):
     sampler = zojax.anisotropic(0.1, rate=0.0, views=zojax.last_axis_rows)
 
     @jax.jit
-    def steps():
-        state, rows = tx.init(x), []
-        for step in range(2):
-            curvature = optax.tree.get(state, "curvature")
-            before = optax.tree.get(state, "trace")
-            memory = sampler.init(x)._replace(curvature=curvature)
-            z = sampler.draw(memory, key, jnp.int32(step), QUERIES, x)[0]
-            updates, state = tx.update(None, state, x, value_fn=logistic)
-            c = optax.tree.get(state, "coefficients")
-            terms = jax.vmap(lambda c, d: optax.tree.scale(c, zojax.materialize(d, x)))(c, z)
-            rows.append((updates, before, optax.tree.get(state, "trace"), terms))
-        return rows
+    def step(state, index):
+        curvature = optax.tree.get(state, "curvature")
+        before = optax.tree.get(state, "trace")
+        memory = sampler.init(x)._replace(curvature=curvature)
+        z = sampler.draw(memory, key, index, QUERIES, x)[0]
+        updates, state = tx.update(None, state, x, value_fn=logistic)
+        c = optax.tree.get(state, "coefficients")
+        terms = jax.vmap(lambda c, d: optax.tree.scale(c, zojax.materialize(d, x)))(c, z)
+        return state, (updates, before, optax.tree.get(state, "trace"), terms)
 
     left = QUERIES + 1 - np.arange(1, QUERIES + 1)  # steps that a query's estimate still takes
-    for updates, before, after, terms in steps():
+    state = tx.init(x)
+    for index in range(2):
+        state, (updates, before, after, terms) = step(state, jnp.int32(index))
         for name in ("first", "second"):
             remembered = np.einsum("k,kij->ij", beta ** (left - 1), terms[name])
             moved = np.einsum("k,kij->ij", (1 - beta**left) / (1 - beta), terms[name])

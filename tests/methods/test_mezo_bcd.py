@@ -14,7 +14,7 @@ from flax import nnx
 import zojax
 from experiments.benchmarks._words import Tally
 from tests.reference.mezo_bcd import mezo_bcd as reference
-from zojax.directions import _dense
+from zojax import _thresholds
 from zojax.models import OPT, OPTConfig
 from zojax.training import Checkpoints
 
@@ -265,8 +265,8 @@ def test_noise_is_drawn_for_the_active_block_alone(monkeypatch):
     are looked up. So an order of five blocks draws what MeZO draws in one step.
     """
     # Else all leaves of so small a model are drawn together, whatever is looked up.
-    monkeypatch.setattr(_dense, "_SHARE", 0)
-    monkeypatch.setattr(_dense, "_LEAST", 0)
+    monkeypatch.setattr(_thresholds, "SMALL_LEAVES_SHARE", 0)
+    monkeypatch.setattr(_thresholds, "LEAST_SMALL_LEAVES", 0)
     graphdef, params = nnx.split(OPT(OPT_CONFIG, rngs=nnx.Rngs(0)), nnx.Param)
     tokens = jnp.array([[3, 5]])
 

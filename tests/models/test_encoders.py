@@ -83,9 +83,9 @@ def test_the_traced_program_has_the_same_size_at_every_depth(family):
     ("name", "samplers"),
     [("bert", (SIGNS, FACTORS)), ("roberta", (FACTORS,)), ("bert_classifier", (SIGNS,))],
 )
-def test_lazy_evaluation_is_the_materialized_one(name, samplers, monkeypatch):
+def test_lazy_evaluation_is_the_materialized_one(name, samplers):
     """All families share the layers, so both laws for one of them do."""
-    assert_lazy_is_materialized(from_pretrained(STORED / name), monkeypatch, samplers)
+    assert_lazy_is_materialized(from_pretrained(STORED / name), samplers)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])

@@ -55,9 +55,9 @@ def test_the_traced_program_has_the_same_size_at_every_depth():
     assert len(sizes) == 1
 
 
-def test_lazy_evaluation_is_the_materialized_one(folder, monkeypatch):
+def test_lazy_evaluation_is_the_materialized_one(folder):
     configure(folder, scale_attn_by_inverse_layer_idx=True)
-    assert_lazy_is_materialized(from_pretrained(folder), monkeypatch)
+    assert_lazy_is_materialized(from_pretrained(folder))
 
 
 def test_the_divisor_of_the_second_layer_divides_its_queries(folder):

@@ -1,12 +1,14 @@
 """Measurements → coefficients, and the link that makes an estimate of them."""
 
+from zojax._measurement import Estimate as Estimate
+from zojax._measurement import Probe as Probe
 from zojax.estimators._averaged_baseline import averaged_baseline as averaged_baseline
 from zojax.estimators._central import central as central
+from zojax.estimators._chain import chain as chain
 from zojax.estimators._estimate_gradient import EstimateGradientState as EstimateGradientState
 from zojax.estimators._estimate_gradient import estimate_gradient as estimate_gradient
-from zojax.estimators._estimator import Estimate as Estimate
 from zojax.estimators._estimator import Estimator as Estimator
-from zojax.estimators._estimator import Probe as Probe
 from zojax.estimators._forward import forward as forward
 from zojax.estimators._leave_one_out import leave_one_out as leave_one_out
 from zojax.estimators._moving_average import moving_average as moving_average
+from zojax.estimators._no_updates import no_updates as no_updates

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from zojax import _checks
-from zojax.estimators._estimator import Estimate, Estimator, Probe
+from zojax._measurement import Estimate, Probe
+from zojax.estimators._estimator import Estimator
 
 
 def averaged_baseline(
@@ -48,7 +49,7 @@ def averaged_baseline(
     _checks.positive(radius=radius)
     _checks.at_least(1, num_queries=num_queries)
     _checks.at_least(0, history=history)
-    if not isinstance(ddof, int) or ddof not in (0, 1):
+    if isinstance(ddof, bool) or not isinstance(ddof, int) or ddof not in (0, 1):
         raise ValueError(
             f"ddof must be 0 or 1, got {ddof!r}; under optax.inject_hyperparams name it in "
             "static_args"

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from zojax import _checks
-from zojax.estimators._estimator import Estimate, Estimator, Probe
+from zojax._measurement import Estimate, Probe
+from zojax.estimators._estimator import Estimator
 
 
 def central(radius: ArrayLike = 1e-3, num_queries: int = 1) -> Estimator:
@@ -34,6 +35,6 @@ def central(radius: ArrayLike = 1e-3, num_queries: int = 1) -> Estimator:
     def estimate(state: Any, probe: Probe) -> tuple[Estimate, Any]:
         losses = probe.along(radius * jnp.array([1.0, -1.0]))
         slopes = (losses[:, 0] - losses[:, 1]) / (2 * radius)
-        return Estimate(slopes / num_queries, losses.reshape(-1)), state
+        return Estimate(slopes / num_queries, losses), state
 
     return Estimator(num_queries, lambda: (), estimate)

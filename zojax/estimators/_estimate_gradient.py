@@ -1,20 +1,24 @@
 """The first link of a chain: the estimate of the gradient."""
 
-import inspect
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from zojax import _checks, _keys
+from zojax import _checks
+from zojax._measurement import Estimate, Probe
 from zojax._mesh import Axes, AxisName, agreed
 from zojax._typing import Key, Params, ValueFn
-from zojax.directions import Sampler
-from zojax.estimators import _inner, _per_query, _window
-from zojax.estimators._estimator import Estimator, Probe
-from zojax.estimators._shares import combine_shared
-from zojax.evaluation import evaluate
+from zojax.estimators import _callers, _inner, _per_query, _window
+from zojax.estimators._accumulating import Accumulated
+from zojax.estimators._applying import Apply
+from zojax.estimators._estimator import Estimator
+from zojax.estimators._measuring import Measure
+from zojax.estimators._value_fn import bound
+from zojax.noise import _keys
+from zojax.recipes import Directions
+from zojax.samplers import Sampler
 
 _LINK = "estimate_gradient"
 
@@ -32,6 +36,9 @@ class EstimateGradientState(NamedTuple):
       sampler: state of the sampler.
       estimator: state of the estimator.
       inner: state of `inner` or `per_query`, () without any.
+      mean_curvature: of the last step's directions, shape (), float32; () if the estimator measures
+        no curvatures.
+      accumulated: what the calls since the last step measured, () without `accumulate`.
     """
 
     key: Key
@@ -43,6 +50,8 @@ class EstimateGradientState(NamedTuple):
     sampler: Any
     estimator: Any
     inner: Any
+    mean_curvature: Any
+    accumulated: Any
 
 
 def estimate_gradient(
@@ -52,6 +61,7 @@ def estimate_gradient(
     *,
     inner: optax.GradientTransformation | None = None,
     per_query: optax.GradientTransformation | None = None,
+    accumulate: int = 1,
     chunk_size: int = 1,
     has_aux: bool = False,
     read_once: bool = False,
@@ -63,7 +73,9 @@ def estimate_gradient(
         z_1...z_K ~ sampler,    losses ~ value_fn along them,    ĝ = Σ_k c_k z_k              (1)
 
     with the coefficients c of the estimator. It is the first link of a chain; what comes after it
-    sees ĝ as it would see a gradient. Incoming updates are ignored and may be None.
+    sees ĝ as it would see a gradient. Incoming updates are ignored and may be None, or
+    `zojax.no_updates(params)` for wrappers of optax that need a tree; links before it are warned
+    about.
 
     `update(None, state, params, value_fn=loss, **kwargs)` hands `value_fn` the keyword arguments
     that it names (all of them if it takes **kwargs), as optax's line searches do; others are for
@@ -81,12 +93,20 @@ def estimate_gradient(
     returns is added up: the K small steps of codes that update the params query by query, from
     losses that were all measured before the first of them.
 
+    With `accumulate` = k an estimate is made of k calls, each with a part of a batch: all of them
+    measure along the same directions, their coefficients are averaged, and the last one returns the
+    estimate of the whole batch, to rounding. The others return -0.0, which changes no weight, and
+    count in `num_evaluations` alone. No tree of the size of params waits in between, as one does in
+    `optax.MultiSteps`. Behind it links with a memory belong into `zojax.chain`, which runs them in
+    every k-th call; in `optax.chain` they would see the others as gradients of zero.
+
     Args:
       key: a typed key, as jax.random.key makes; its generator draws the directions.
       sampler: where to look, e.g. `zojax.gaussian()`.
       estimator: what to make of the losses, e.g. `zojax.central(radius=1e-3)`.
       inner: optax links for the estimate in the sampler's coordinates.
       per_query: optax links for the estimate of each query.
+      accumulate: k, calls that an estimate is made of, at least 1.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
       has_aux: whether `value_fn` returns `(value, aux)`; aux is dropped here (`zojax.evaluate`
         returns it).
@@ -107,7 +127,8 @@ def estimate_gradient(
         `value_fn` needs an argument that was not passed.
       ValueError: for a key of the generator unsafe_rbg, or a missing `params` or `value_fn`; if
         the sampler has no coordinates for `inner`, or cannot draw again what the estimator's
-        history needs; if `per_query` meets `inner` or a history; in `update` if the mesh in use
+        history needs; if `per_query` meets `inner` or a history, or `accumulate` a sampler that
+        asks for losses before it draws; in `update` if params have no leaves or the mesh in use
         lacks one of `axes`, or its groups do not divide the queries.
     """
     _keys.check(key)
@@ -115,6 +136,15 @@ def estimate_gradient(
     _window.check(sampler, estimator)
     _inner.check(sampler, estimator, inner)
     _per_query.check(per_query, estimator, inner)
+    _checks.at_least(1, accumulate=accumulate)
+    if accumulate > 1 and sampler.guide is not None:
+        raise ValueError(
+            f"accumulate = {accumulate} does not go with a sampler that asks for losses before it "
+            "draws: parts of a batch would give other directions; use accumulate=1"
+        )
+    num_queries = estimator.num_queries
+    measure = Measure(chunk_size, has_aux, axis_name, axes)
+    apply = Apply(sampler, estimator, inner, per_query, axes, read_once)
 
     def init_fn(params: Params) -> EstimateGradientState:
         _check_params(params)
@@ -122,12 +152,14 @@ def estimate_gradient(
             key=jnp.copy(key),
             count=jnp.zeros((), jnp.int32),
             value=jnp.zeros((), jnp.float32),
-            coefficients=jnp.zeros((estimator.num_queries,), jnp.float32),
+            coefficients=jnp.zeros((num_queries,), jnp.float32),
             num_evaluations=jnp.zeros((), jnp.int32),
             num_nonfinite=jnp.zeros((), jnp.int32),
             sampler=sampler.init(params),
             estimator=estimator.init(),
-            inner=per_query.init(params) if per_query else _inner.init(sampler, inner, params),
+            inner=apply.init_links(params),
+            mean_curvature=jnp.zeros((), jnp.float32) if estimator.has_curvature else (),
+            accumulated=Accumulated.nothing(estimator) if accumulate > 1 else (),
         )
 
     def update_fn(
@@ -138,66 +170,74 @@ def estimate_gradient(
         value_fn: ValueFn | None = None,
         **extra_args: Any,
     ) -> tuple[optax.Updates, EstimateGradientState]:
-        del updates
+        _callers.warn_if_ignored()
         _checks.given(_LINK, params=params, value_fn=value_fn)
         _check_params(params)
-        loss = _bind(value_fn, extra_args)
-
-        def averaged(losses: jax.Array) -> jax.Array:
-            return losses if axis_name is None else jax.lax.pmean(losses, axis_name)
-
-        directions, sampler_state = sampler.draw(
-            state.sampler, state.key, state.count, estimator.num_queries, params
-        )
-        measured = directions
-        if sampler.one_by_one is not None and estimator.num_queries > 1:
-            measured = sampler.one_by_one(
-                sampler_state, state.key, state.count, estimator.num_queries, params
-            )
+        losses, taken = measure.losses(bound(value_fn, extra_args), params)
+        kept = state.sampler
+        if sampler.guide is not None:
+            kept = sampler.guide(kept, state.key, state.count, params, losses)
+        guiding = sum(taken)
+        directions, kept = sampler.draw(kept, state.key, state.count, num_queries, params)
         probe = Probe(
-            base=lambda: averaged(_base(loss, params, has_aux)),
-            along=lambda radii: averaged(
-                _along(loss, params, measured, radii, chunk_size, has_aux, axes)
+            base=losses.base,
+            along=lambda radii: losses.along(
+                measured_along(directions, kept, state, params), radii
             ),
+            step=state.count,
+            key=lambda: _keys.estimator_key(state.key, state.count),
         )
-        estimate, estimator_state = estimator.estimate(state.estimator, probe)
+        measured = estimator.estimate(state.estimator, probe)
+        evaluated = guiding + measured[0].values.size
+        state = state._replace(num_evaluations=state.num_evaluations + evaluated)
+        if accumulate == 1:
+            return step(measured, directions, kept, state, params)
+        accumulated = state.accumulated.add(measured)
+        return jax.lax.cond(
+            accumulated.calls == accumulate,
+            lambda: step(accumulated.mean(), directions, kept, state, params),
+            lambda: (_nothing(params), state._replace(accumulated=accumulated)),
+        )
+
+    def measured_along(directions: Directions, kept: Any, state: Any, params: Params) -> Any:
+        """Several queries are drawn where they are evaluated, if the sampler knows how."""
+        if sampler.one_by_one is None or num_queries == 1:
+            return directions
+        return sampler.one_by_one(kept, state.key, state.count, num_queries, params)
+
+    def step(
+        measured: tuple[Estimate, Any],
+        directions: Directions,
+        kept: Any,
+        state: EstimateGradientState,
+        params: Params,
+    ) -> tuple[optax.Updates, EstimateGradientState]:
+        """The updates of what was measured, and the state after them."""
+        estimate, estimator_state = measured
         coefficients = agreed(estimate.coefficients, axis_name)
         finite = jnp.all(jnp.isfinite(coefficients))
         coefficients = jnp.where(finite, coefficients, 0.0)
-        now = coefficients[0] if estimator.history else coefficients
-        observed = None
-        if per_query:
-            updates, inner_state = _per_query.apply(
-                per_query, state.inner, now, directions, params, finite
-            )
-        elif sampler.combine_and_observe and inner is None and not estimator.history:
-            updates, observed = sampler.combine_and_observe(sampler_state, directions, now, params)
-            inner_state = ()
-        else:
-            window = _window.directions(sampler, estimator, directions, state, params)
-            estimated = combine_shared(
-                coefficients.reshape(-1), window, params, axes, read_once=read_once
-            )
-            updates, inner_state = _inner.apply(
-                sampler, inner, state, sampler_state, now, directions, estimated, params, finite
-            )
-        if observed is None:
-            observed = sampler.observe(sampler_state, directions, now, params)
-        new_state = EstimateGradientState(
-            key=state.key,
-            count=optax.safe_increment(state.count),
-            value=jnp.mean(estimate.values).astype(jnp.float32),
-            coefficients=now.astype(jnp.float32),
-            num_evaluations=state.num_evaluations + estimate.values.size,
-            num_nonfinite=state.num_nonfinite + ~finite,
-            sampler=_where(finite, observed, sampler_state),
+        estimate = estimate._replace(coefficients=coefficients)
+        updates, links, observed = apply.updates(estimate, finite, directions, kept, state, params)
+        if not estimator.history:
             # A history counts steps, so it also goes on in those that are not taken.
-            estimator=estimator_state
-            if estimator.history
-            else _where(finite, estimator_state, state.estimator),
-            inner=inner_state,
+            estimator_state = _where(finite, estimator_state, state.estimator)
+        curvature = state.mean_curvature
+        if estimator.has_curvature:
+            curvature = jnp.mean(estimate.curvatures).astype(jnp.float32)
+        return updates, state._replace(
+            count=optax.safe_increment(state.count),
+            value=_mean(estimate.values).astype(jnp.float32),
+            coefficients=(coefficients[0] if estimator.history else coefficients).astype(
+                jnp.float32
+            ),
+            num_nonfinite=state.num_nonfinite + ~finite,
+            sampler=_where(finite, observed, kept),
+            estimator=estimator_state,
+            inner=links,
+            mean_curvature=curvature,
+            accumulated=Accumulated.nothing(estimator) if accumulate > 1 else (),
         )
-        return updates, new_state
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
@@ -207,35 +247,16 @@ def _check_params(params: Params) -> None:
     _checks.floating(params)
 
 
-def _base(loss: ValueFn, params: Params, has_aux: bool) -> jax.Array:  # noqa: FBT001
-    out = loss(params)
-    value = out[0] if has_aux else out
-    _checks.scalar_loss(value)
-    return value.astype(jnp.promote_types(value.dtype, jnp.float32))
+def _mean(values: jax.Array) -> jax.Array:
+    """The mean, also where the sum of large losses is beyond the largest number."""
+    mean = jnp.mean(values)
+    return jnp.where(jnp.isfinite(mean), mean, jnp.sum(values / values.size))
 
 
-def _along(loss, params, directions, radii, chunk_size, has_aux, axes) -> jax.Array:
-    out = evaluate(
-        loss, params, directions, radii, chunk_size=chunk_size, has_aux=has_aux, axes=axes
-    )
-    return out[0] if has_aux else out
+def _nothing(params: Params) -> optax.Updates:
+    """-0.0, which changes no bit of a weight that it is added to."""
+    return jax.tree.map(lambda leaf: jnp.full_like(leaf, -0.0), params)
 
 
 def _where(finite: jax.Array, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)
-
-
-def _bind(value_fn: ValueFn, kwargs: dict[str, Any]) -> ValueFn:
-    """value_fn with those of `kwargs` that it names."""
-    parameters = list(inspect.signature(value_fn).parameters.values())
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return lambda params: value_fn(params, **kwargs)
-    named = [p for p in parameters[1:] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    missing = [p.name for p in named if p.default is p.empty and p.name not in kwargs]
-    if missing:
-        raise TypeError(
-            f"value_fn needs {', '.join(missing)}: pass them by name, "
-            f"update(None, state, params, value_fn=loss, {missing[0]}=...)"
-        )
-    passed = {p.name: kwargs[p.name] for p in named if p.name in kwargs}
-    return lambda params: value_fn(params, **passed)

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from zojax import _checks
-from zojax.estimators._estimator import Estimate, Estimator, Probe
+from zojax._measurement import Estimate, Probe
+from zojax.estimators._estimator import Estimator
 
 
 def forward(radius: ArrayLike = 1e-3, num_queries: int = 1) -> Estimator:
@@ -36,6 +36,6 @@ def forward(radius: ArrayLike = 1e-3, num_queries: int = 1) -> Estimator:
         base = probe.base()
         losses = probe.along(radius)
         slopes = (losses - base) / radius
-        return Estimate(slopes / num_queries, jnp.append(losses, base)), state
+        return Estimate(slopes / num_queries, losses, base), state
 
     return Estimator(num_queries, lambda: (), estimate)

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import optax
 
 from zojax._typing import Params
-from zojax.directions import Directions, Sampler
 from zojax.estimators._estimator import Estimator
+from zojax.recipes import Directions
+from zojax.samplers import Sampler
 
 
 def check(

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from zojax import _checks
-from zojax.estimators._estimator import Estimate, Estimator, Probe
+from zojax._measurement import Estimate, Probe
+from zojax.estimators._estimator import Estimator
 
 
 def leave_one_out(radius: ArrayLike = 1e-3, num_queries: int = 2) -> Estimator:

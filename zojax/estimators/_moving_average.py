@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from zojax import _checks
-from zojax.estimators._estimator import Estimate, Estimator, Probe
+from zojax._measurement import Estimate, Probe
+from zojax.estimators._estimator import Estimator
 
 
 def moving_average(estimator: Estimator, history: int) -> Estimator:
@@ -53,6 +54,6 @@ def moving_average(estimator: Estimator, history: int) -> Estimator:
         # A step without an estimate is not taken on old estimates alone.
         usable = jnp.where(taken[0], mean, jnp.nan)
         after = jax.tree.map(lambda new, old: jnp.where(taken[0, 0], new, old), after, before)
-        return Estimate(usable, now.values), (after, kept)
+        return now._replace(coefficients=usable), (after, kept)
 
-    return Estimator(estimator.num_queries, init, estimate, history)
+    return estimator._replace(init=init, estimate=estimate, history=history)

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from zojax._dtypes import wide
 from zojax._typing import Params
-from zojax.directions import Directions, combine, wide
 from zojax.estimators._estimator import Estimator
+from zojax.recipes import Directions, combine
 
 
 def check(

@@ -3,13 +3,11 @@
 import jax
 import optax
 
+from zojax import _thresholds
+from zojax._dtypes import wide
 from zojax._mesh import Axes, query_groups, sum_over_queries
 from zojax._typing import Params
-from zojax.directions import Directions, Rows, combine, wide
-
-# A normal number takes about 160 operations, and an all-reduce moves 8 bytes for each entry. On
-# accelerators an operation costs about a hundredth of moving a byte between them, on hosts less.
-_DEAR = 4
+from zojax.recipes import Dense, Directions, combine
 
 
 def combine_shared(
@@ -34,6 +32,6 @@ def _reduces(directions: Directions, axes: Axes) -> bool:
     if groups == 1 or axes.query_update != "auto":
         return groups > 1 and axes.query_update == "share"
     count = jax.tree.leaves(directions)[0].shape[0]
-    dense = any(isinstance(recipe, Rows) and not recipe.packed for recipe in directions)
-    factored = any(not isinstance(recipe, Rows) for recipe in directions)
-    return dense and not factored and count - count // groups >= _DEAR
+    dense = any(isinstance(recipe, Dense) and not recipe.packed for recipe in directions)
+    factored = any(not isinstance(recipe, Dense) for recipe in directions)
+    return dense and not factored and count - count // groups >= _thresholds.REDUCED_QUERIES

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from zojax._typing import Params
-from zojax.directions import Directions, Sampler
 from zojax.estimators._estimator import Estimator
+from zojax.recipes import Directions
+from zojax.samplers import Sampler
 
 
 def check(sampler: Sampler, estimator: Estimator) -> None:

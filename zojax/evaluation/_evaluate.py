@@ -1,29 +1,23 @@
 """The loss at perturbed params, without the perturbed params."""
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.extend import core
 from jax.typing import ArrayLike
 
 from zojax import _checks
 from zojax._mesh import Axes, AxisName, check, share_queries
+from zojax._thresholds import block_entries
 from zojax._typing import Params, ValueFn
-from zojax.directions import Directions, OneByOne, drawn_once, drawn_together
-from zojax.evaluation import (  # noqa: F401  (registers the rules)
-    _contractions,
-    _control,
-    _placement,
-    _structure,
-)
+from zojax.evaluation._batching import can_be_batched
+from zojax.evaluation._block_pieces import run_in_pieces
 from zojax.evaluation._perturbed import Perturbed
-from zojax.evaluation._pieces import in_pieces
-
-# A block of a wide leaf holds this share of all entries, so its perturbed copies for a pair of
-# points add a few percent to the memory of the weights; small models are not worth cutting.
-_SHARE = 1 / 128
-_LEAST_BLOCK = 1 << 16
+from zojax.evaluation._program import forward_program
+from zojax.recipes import Directions, OneByOne, draw_exclusive_blocks_once, draw_small_leaves
 
 
 def evaluate(
@@ -53,20 +47,21 @@ def evaluate(
         or (K, P).
       chunk_size: directions that are evaluated side by side (`vmap`); the chunks follow one
         another. Dense directions of a chunk exist for a leaf at a time, and activations for all of
-        them.
+        them. A loss with a part that `vmap` has no rule for is evaluated point by point instead.
       materialize: forms the perturbed params instead; the reference for tests.
       has_aux: whether `value_fn` returns `(value, aux)`.
       axes: of the mesh along which directions are shared out, and weights stored in parts.
 
     Returns:
       Losses of shape (K,) or (K, P), at least float32; with `has_aux`, (losses, aux) with those
-      axes leading in every leaf of aux. Costs as many loss evaluations as there are losses.
+      axes leading in every leaf of aux, none of a weak type. Costs as many loss evaluations as
+      there are losses.
 
     Raises:
       TypeError: if `value_fn` does not return a scalar, or `params` have leaves that are not
         floating.
-      ValueError: for a `chunk_size` below 1, a radius of another shape, or axes that the mesh does
-        not have or that do not divide the directions.
+      ValueError: for params without leaves, a `chunk_size` below 1, a radius of another shape, or
+        axes that the mesh does not have or that do not divide the directions.
     """
     _checks.at_least(1, chunk_size=chunk_size)
     _checks.whole(params)
@@ -78,31 +73,50 @@ def evaluate(
         num_queries, draw = jax.tree.leaves(directions)[0].shape[0], lambda direction: direction
     check(axes, num_queries)
     radii = _radii(radius, num_queries)
-    at = _materialized(value_fn, params) if materialize else _lazy(value_fn, params, axes.gathered)
-
-    def at_point(direction: Directions, radius: jax.Array) -> tuple[jax.Array, Any]:
-        out = at(direction, radius)
-        value, aux = out if has_aux else (out, ())
-        _checks.scalar_loss(value)
-        return value.astype(jnp.promote_types(value.dtype, jnp.float32)), aux
-
-    along = jax.vmap(at_point, in_axes=(None, 0))
+    evaluate_at = _at_dense_params if materialize else _at_perturbed_params
 
     def of_queries(queries: Any) -> tuple[jax.Array, Any]:
         directions, radii = queries
+        loss = _Loss.of(value_fn, params)
+        batched = can_be_batched(loss.program)
+        each_point = jax.vmap if batched else _one_by_one
+
+        def along(direction: Directions, radii: jax.Array) -> tuple[jax.Array, Any]:
+            def at_point(radius: jax.Array) -> tuple[jax.Array, Any]:
+                out = evaluate_at(loss, perturbed(params, direction, radius, axes.gathered))
+                return _checks.value_and_aux(out, has_aux=has_aux)
+
+            return each_point(at_point)(radii)
+
         if len(radii) == 1:
             one = jax.tree.map(lambda array: array[0], directions)
             return jax.tree.map(lambda array: array[None], along(draw(one), radii[0]))
-        return jax.lax.map(
-            lambda query: along(draw(query[0]), query[1]),
-            queries,
-            batch_size=None if chunk_size == 1 else min(chunk_size, len(radii)),
-        )
+        chunk = min(chunk_size, len(radii)) if batched else 1
+        return _map_in_chunks(lambda query: along(draw(query[0]), query[1]), queries, chunk)
 
     losses, aux = share_queries(of_queries, (directions, radii), axes)
     if jnp.ndim(radius) == 0:
         losses, aux = jax.tree.map(lambda array: array[:, 0], (losses, aux))
     return (losses, aux) if has_aux else losses
+
+
+def _map_in_chunks(fn: Callable[[Any], Any], queries: Any, chunk: int) -> Any:
+    """`fn` of each query, so many side by side, and the chunks one after another.
+
+    `jax.lax.map` with a batch size, but for results without entries, which it cannot put together.
+    """
+    if chunk == 1:
+        return jax.lax.map(fn, queries)
+    count = jax.tree.leaves(queries)[0].shape[0]
+    chunks = count // chunk
+    whole = chunks * chunk
+    in_chunks = jax.tree.map(lambda x: x[:whole].reshape(chunks, chunk, *x.shape[1:]), queries)
+    outs = jax.lax.map(jax.vmap(fn), in_chunks)
+    outs = jax.tree.map(lambda out: out.reshape(whole, *out.shape[2:]), outs)
+    if whole == count:
+        return outs
+    rest = jax.vmap(fn)(jax.tree.map(lambda x: x[whole:], queries))
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), outs, rest)
 
 
 def _radii(radius: ArrayLike, num_queries: int) -> jax.Array:
@@ -118,39 +132,63 @@ def _radii(radius: ArrayLike, num_queries: int) -> jax.Array:
     return radii
 
 
-def _lazy(value_fn: ValueFn, params: Params, gathered: AxisName):
-    leaves, treedef = jax.tree.flatten(params)
-    budget = max(int(_SHARE * sum(leaf.size for leaf in leaves)), _LEAST_BLOCK)
-    of_lazy = in_pieces(value_fn)
+class _Loss(NamedTuple):
+    """A loss as a program.
 
-    def at(direction: Directions, radius: jax.Array) -> Any:
-        lazy = _perturbed(leaves, direction, radius, budget, gathered)
-        return of_lazy(treedef.unflatten(lazy))
+    Attributes:
+      program: from the leaves of params to those of what `value_fn` returns.
+      outs: the tree of what it returns, shapes for leaves.
+    """
 
-    return at
+    program: core.ClosedJaxpr
+    outs: Any
+
+    @classmethod
+    def of(cls, value_fn: ValueFn, params: Params) -> "_Loss":
+        """Traced as it would be for params themselves: with their dtypes and weak types."""
+        return cls(*forward_program(value_fn, jax.tree.map(_shape_of, params)))
+
+    def returned(self, leaves: list[jax.Array]) -> Any:
+        """What `value_fn` returns, from the results of the program."""
+        return jax.tree.unflatten(jax.tree.structure(self.outs), leaves)
 
 
-def _materialized(value_fn: ValueFn, params: Params):
-    leaves, treedef = jax.tree.flatten(params)
-
-    def at(direction: Directions, radius: jax.Array) -> Any:
-        moved = [leaf.dense() for leaf in _perturbed(leaves, direction, radius, 0, ())]
-        return value_fn(treedef.unflatten(moved))
-
-    return at
+def _shape_of(leaf: jax.Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, weak_type=jax.typeof(leaf).weak_type)
 
 
-def _perturbed(
-    leaves: list[jax.Array],
-    direction: Directions,
-    radius: jax.Array,
-    budget: int,
-    gathered: AxisName,
+def _at_perturbed_params(loss: _Loss, leaves: list[Perturbed]) -> Any:
+    return loss.returned(run_in_pieces(loss.program, leaves))
+
+
+def _at_dense_params(loss: _Loss, leaves: list[Perturbed]) -> Any:
+    arrays = [leaf.dense() for leaf in leaves]
+    return loss.returned(core.jaxpr_as_fun(loss.program)(*arrays))
+
+
+def _one_by_one(fn: Callable[[jax.Array], Any]) -> Callable[[jax.Array], Any]:
+    """What `vmap` gives, one point after another: for what has no batching rule."""
+    return lambda points: jax.lax.map(fn, points)
+
+
+def perturbed(
+    params: Params, direction: Directions, radius: jax.Array, gathered: AxisName
 ) -> list[Perturbed]:
-    leaves = [jnp.asarray(leaf) for leaf in leaves]
-    shapes = [leaf.shape for leaf in leaves]
-    recipes = drawn_together(drawn_once(direction, shapes), shapes)
+    """What a loss sees in the place of the leaves of params, a radius along a direction."""
+    named = jax.tree.leaves_with_path(params)
+    shapes = [leaf.shape for _, leaf in named]
+    budget = block_entries(sum(map(math.prod, shapes)))
+    recipes = draw_small_leaves(draw_exclusive_blocks_once(direction, shapes), shapes)
     return [
-        Perturbed(leaf, recipe, radius, (leaf.dtype,), budget, tuple(range(leaf.ndim)), gathered)
-        for leaf, recipe in zip(leaves, recipes, strict=True)
+        Perturbed(
+            base=jnp.asarray(leaf),
+            recipe=recipe,
+            radius=radius,
+            dtypes=(jnp.dtype(leaf.dtype),),
+            budget=budget,
+            permutation=tuple(range(leaf.ndim)),
+            gathered=gathered,
+            path=jax.tree_util.keystr(path),
+        )
+        for (path, leaf), recipe in zip(named, recipes, strict=True)
     ]

@@ -1,18 +1,21 @@
 """The lazily perturbed array: base + radius · z, with z a recipe."""
 
 import dataclasses
-from collections.abc import Iterable
 from typing import Any
 
-import equinox as eqx
 import jax
-import quax
+import jax.numpy as jnp
 
+from zojax._dtypes import wide
 from zojax._mesh import AxisName, gathered
-from zojax.directions import Recipe, wide
+from zojax._schedule import make_after
+from zojax._trees import static, tree_dataclass
+from zojax.evaluation._sequence import in_sequence
+from zojax.recipes import LowRank, Recipe
 
 
-class Perturbed(quax.ArrayValue):
+@tree_dataclass
+class Perturbed:
     """What the loss sees in the place of a leaf of params.
 
     Attributes:
@@ -25,26 +28,44 @@ class Perturbed(quax.ArrayValue):
       permutation: the axes of `base` in the order in which the loss sees them. A contraction reads
         `base` as it lies; transposing it first would copy it.
       gathered: mesh axes that cut `base` where it is stored, and not where it is used.
+      path: of the leaf in params, as `explain` names it.
     """
 
     base: jax.Array
     recipe: Recipe
     radius: jax.Array
-    dtypes: tuple[Any, ...] = eqx.field(static=True)
-    budget: int = eqx.field(static=True)
-    permutation: tuple[int, ...] = eqx.field(static=True)
-    gathered: AxisName = eqx.field(static=True, default=())
+    dtypes: tuple[Any, ...] = static()
+    budget: int = static()
+    permutation: tuple[int, ...] = static()
+    gathered: AxisName = static(default=())
+    path: str = static(default="")
 
-    def aval(self) -> jax.core.ShapedArray:
-        shape = tuple(self.base.shape[axis] for axis in self.permutation)
-        return jax.core.ShapedArray(shape, self.dtypes[-1])
+    @property
+    def ndim(self) -> int:
+        return len(self.permutation)
 
-    def materialise(self) -> jax.Array:
-        return self.dense()
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.base.shape[axis] for axis in self.permutation)
 
-    def dense(self, datum: jax.Array | None = None) -> jax.Array:
-        """The perturbed array itself, its noise drawn when `datum` is known."""
-        z = self.recipe.draw(self.base.shape, datum)
+    @property
+    def dtype(self) -> Any:
+        return self.dtypes[-1]
+
+    def dense(self, datum: jax.Array | None = None, *, fuses: bool = True) -> jax.Array:
+        """The perturbed array itself, its noise drawn when `datum` is known.
+
+        Args:
+          datum: see above; with None it is drawn at any time.
+          fuses: whether what reads the array can form it, entry by entry. Factors of a low rank are
+            multiplied out there; elsewhere in a buffer that waits like that of other noise.
+        """
+        if datum is not None:
+            datum = in_sequence(datum)
+        if fuses or datum is None or not isinstance(self.recipe, LowRank):
+            z = self.recipe.draw(self.base.shape, datum)
+        else:
+            z = make_after(lambda recipe: recipe.draw(self.base.shape), self.recipe, datum)
         return jax.lax.transpose(self.shifted(self.whole().base, z), self.permutation)
 
     def whole(self) -> "Perturbed":
@@ -96,28 +117,12 @@ class Perturbed(quax.ArrayValue):
         recipe = self.recipe.unstack(length)
         if recipe is None:
             return None
-        radius = jax.numpy.broadcast_to(self.radius, (length,))
+        radius = jnp.broadcast_to(self.radius, (length,))
         inner = tuple(range(self.base.ndim - 1))
         return dataclasses.replace(self, recipe=recipe, radius=radius, permutation=inner)
-
-    @staticmethod
-    def default(primitive: Any, values: Any, params: dict[str, Any]) -> Any:
-        """A primitive without a rule gets the array, drawn when its other operands are known."""
-        datum = next((v for v in values if _is_datum(v)), None)
-        arrays = [v.dense(datum) if isinstance(v, Perturbed) else v for v in values]
-        return primitive.bind(*arrays, **params)
-
-
-def drawn(values: Iterable[Any]) -> list[Any]:
-    """The values as arrays."""
-    return [value.dense() if isinstance(value, Perturbed) else value for value in values]
 
 
 def teeth(array: jax.Array, axis: int, first: jax.Array, step: int) -> jax.Array:
     """Every `step`-th entry of an axis, as an entry of a new axis of that length."""
     split = (*array.shape[:axis], array.shape[axis] // step, step, *array.shape[axis + 1 :])
     return jax.lax.dynamic_index_in_dim(array.reshape(split), first, axis + 1, keepdims=False)
-
-
-def _is_datum(value: Any) -> bool:
-    return isinstance(value, jax.Array) and value.size > 0 and value.dtype.kind in "biufV"

@@ -16,10 +16,11 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from zojax import _checks, _keys
+from zojax import _checks
 from zojax._typing import Key
 from zojax.lora import _places
 from zojax.lora._places import Path
+from zojax.noise import _keys
 
 
 def adapt(

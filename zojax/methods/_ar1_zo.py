@@ -62,8 +62,8 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
-from zojax.directions import Atoms, Sampler, atom_labels, blocks, flax_factors, gaussian
 from zojax.estimators import central, estimate_gradient
+from zojax.samplers import Atoms, Sampler, atom_labels, blocks, flax_factors, gaussian
 
 
 def ar1_zo(
@@ -76,6 +76,7 @@ def ar1_zo(
     inner: optax.GradientTransformation | None = None,
     atoms: Atoms = flax_factors,
     sampler: Sampler = gaussian(),
+    accumulate: int = 1,
     axis_name: AxisName | None = None,
     axes: Axes = Axes(),
 ) -> optax.GradientTransformationExtraArgs:
@@ -99,6 +100,8 @@ def ar1_zo(
         called lora_a, (..., in, rank), and lora_b, (..., rank, out). Under
         optax.inject_hyperparams name it in static_args.
       sampler: the law of p and q, `zojax.gaussian()` or `zojax.rademacher()`.
+      accumulate: calls that a step is made of, each with a part of a batch; see
+        `zojax.estimate_gradient`.
       axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
       axes: of the mesh; see `zojax.Axes`.
 
@@ -123,10 +126,17 @@ def ar1_zo(
       >>> bool(value_fn(x) < 0.05)
       True
     """
+    _checks.learning_rate(learning_rate=learning_rate)
     _checks.one_of(("cyclic", "random"), schedule=schedule)
     directions = blocks(sampler, atom_labels(atoms, layers=layers), order=schedule)
     links = [] if inner is None else [inner]
     active = optax.chain(*links, optax.scale_by_learning_rate(learning_rate))
     return estimate_gradient(
-        key, directions, central(radius), inner=active, axis_name=axis_name, axes=axes
+        key,
+        directions,
+        central(radius),
+        inner=active,
+        accumulate=accumulate,
+        axis_name=axis_name,
+        axes=axes,
     )

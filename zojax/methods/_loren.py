@@ -64,8 +64,8 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key, Params
-from zojax.directions import Views, anisotropic, last_axis_rows
-from zojax.estimators import estimate_gradient, leave_one_out
+from zojax.estimators import chain, estimate_gradient, leave_one_out
+from zojax.samplers import Views, anisotropic, last_axis_rows
 from zojax.transforms import in_float32, skip_nonfinite
 
 
@@ -85,6 +85,7 @@ def loren(
     views: Views = last_axis_rows,
     weight_decay: ArrayLike = 0.0,
     weight_decay_mask: Any = None,
+    accumulate: int = 1,
     chunk_size: int = 1,
     axis_name: AxisName | None = None,
     axes: Axes = Axes(),
@@ -108,6 +109,8 @@ def loren(
         `zojax.MatrixView`. Under optax.inject_hyperparams name it in static_args.
       weight_decay: λ, at least 0.
       weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
+      accumulate: calls that a step is made of, each with a part of a batch; see
+        `zojax.estimate_gradient`.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
       axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
       axes: of the mesh; see `zojax.Axes`.
@@ -132,6 +135,7 @@ def loren(
       >>> bool(value_fn(x) < 0.15)
       True
     """
+    _checks.learning_rate(learning_rate=learning_rate)
     _checks.below_one(momentum=momentum)
     _checks.not_negative(
         curvature_learning_rate=curvature_learning_rate,
@@ -149,6 +153,7 @@ def loren(
             sampler,
             estimator,
             per_query=heavy_ball if momentum_per_query else None,
+            accumulate=accumulate,
             chunk_size=chunk_size,
             axis_name=axis_name,
             axes=axes,
@@ -158,7 +163,7 @@ def loren(
         links.append(heavy_ball)
     if not (isinstance(weight_decay, (int, float)) and weight_decay == 0):
         links.append(optax.add_decayed_weights(weight_decay, weight_decay_mask))
-    return skip_nonfinite(optax.chain(*links, optax.scale_by_learning_rate(learning_rate)))
+    return skip_nonfinite(chain(*links, optax.scale_by_learning_rate(learning_rate)))
 
 
 def _matrices(views: Views) -> Any:

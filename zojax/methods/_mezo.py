@@ -33,8 +33,8 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
-from zojax.directions import Sampler, gaussian
-from zojax.estimators import central, estimate_gradient
+from zojax.estimators import central, chain, estimate_gradient
+from zojax.samplers import Sampler, gaussian
 from zojax.transforms import skip_nonfinite
 
 
@@ -47,6 +47,7 @@ def mezo(
     sampler: Sampler = gaussian(),
     weight_decay: ArrayLike = 0.0,
     weight_decay_mask: Any = None,
+    accumulate: int = 1,
     chunk_size: int = 1,
     axis_name: AxisName | None = None,
     axes: Axes = Axes(),
@@ -61,6 +62,8 @@ def mezo(
       sampler: the law of z, `zojax.rademacher()` and `zojax.factored(rank)` being the cheap ones.
       weight_decay: λ, at least 0.
       weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
+      accumulate: calls that a step is made of, each with a part of a batch; see
+        `zojax.estimate_gradient`.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
       axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
       axes: of the mesh; see `zojax.Axes`.
@@ -84,6 +87,7 @@ def mezo(
       >>> bool(value_fn(x) < 1e-2)
       True
     """
+    _checks.learning_rate(learning_rate=learning_rate)
     _checks.not_negative(weight_decay=weight_decay)
     estimator = central(radius, num_queries)
     links = [
@@ -91,6 +95,7 @@ def mezo(
             key,
             sampler,
             estimator,
+            accumulate=accumulate,
             chunk_size=chunk_size,
             read_once=True,
             axis_name=axis_name,
@@ -99,4 +104,4 @@ def mezo(
     ]
     if not (isinstance(weight_decay, (int, float)) and weight_decay == 0):
         links.append(optax.add_decayed_weights(weight_decay, weight_decay_mask))
-    return skip_nonfinite(optax.chain(*links, optax.scale_by_learning_rate(learning_rate)))
+    return skip_nonfinite(chain(*links, optax.scale_by_learning_rate(learning_rate)))

@@ -34,8 +34,8 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
-from zojax.directions import Sampler, gaussian
-from zojax.estimators import central, estimate_gradient
+from zojax.estimators import central, chain, estimate_gradient
+from zojax.samplers import Sampler, gaussian
 from zojax.transforms import estimate_with_replayed_adam, in_float32, skip_nonfinite
 
 
@@ -52,6 +52,7 @@ def mezo_adam(
     sampler: Sampler = gaussian(),
     weight_decay: float = 0.0,
     weight_decay_mask: Any = None,
+    accumulate: int = 1,
     chunk_size: int = 1,
     axis_name: AxisName | None = None,
     axes: Axes = Axes(),
@@ -70,6 +71,8 @@ def mezo_adam(
       sampler: the law of z.
       weight_decay: λ, at least 0.
       weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
+      accumulate: calls that a step is made of, each with a part of a batch; see
+        `zojax.estimate_gradient`.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
       axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
       axes: of the mesh; see `zojax.Axes`.
@@ -93,13 +96,21 @@ def mezo_adam(
       >>> bool(value_fn(x) < 1e-2)
       True
     """
-    _checks.not_negative(weight_decay=weight_decay)
+    _checks.learning_rate(learning_rate=learning_rate)
+    _checks.below_one(b1=b1, b2=b2)
+    _checks.not_negative(eps=eps, weight_decay=weight_decay)
     estimator = central(radius, num_queries)
     if history is None:
         adam = in_float32(optax.scale_by_adam(b1, b2, eps))
         links = [
             estimate_gradient(
-                key, sampler, estimator, chunk_size=chunk_size, axis_name=axis_name, axes=axes
+                key,
+                sampler,
+                estimator,
+                accumulate=accumulate,
+                chunk_size=chunk_size,
+                axis_name=axis_name,
+                axes=axes,
             ),
             adam,
         ]
@@ -109,6 +120,7 @@ def mezo_adam(
             "b1": b1,
             "b2": b2,
             "eps": eps,
+            "accumulate": accumulate,
             "chunk_size": chunk_size,
             "axis_name": axis_name,
             "axes": axes,
@@ -116,4 +128,4 @@ def mezo_adam(
         links = [estimate_with_replayed_adam(key, sampler, estimator, **numbers)]
     if not (isinstance(weight_decay, (int, float)) and weight_decay == 0):
         links.append(optax.add_decayed_weights(weight_decay, weight_decay_mask))
-    return skip_nonfinite(optax.chain(*links, optax.scale_by_learning_rate(learning_rate)))
+    return skip_nonfinite(chain(*links, optax.scale_by_learning_rate(learning_rate)))

@@ -52,8 +52,8 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
-from zojax.directions import Labels, Sampler, blocks, gaussian, layer_blocks
 from zojax.estimators import central, estimate_gradient
+from zojax.samplers import Labels, Sampler, blocks, gaussian, layer_blocks
 
 
 def mezo_bcd(
@@ -68,6 +68,7 @@ def mezo_bcd(
     sampler: Sampler = gaussian(),
     weight_decay: ArrayLike = 0.0,
     weight_decay_mask: Any = None,
+    accumulate: int = 1,
     chunk_size: int = 1,
     axis_name: AxisName | None = None,
     axes: Axes = Axes(),
@@ -89,6 +90,8 @@ def mezo_bcd(
       sampler: the law of z, `zojax.gaussian()` or `zojax.rademacher()`.
       weight_decay: λ, at least 0.
       weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
+      accumulate: calls that a step is made of, each with a part of a batch; see
+        `zojax.estimate_gradient`.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
       axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
       axes: of the mesh; see `zojax.Axes`.
@@ -114,6 +117,7 @@ def mezo_bcd(
       >>> bool(value_fn(x) < 1e-2)
       True
     """
+    _checks.learning_rate(learning_rate=learning_rate)
     _checks.not_negative(weight_decay=weight_decay)
     # The links see the active block alone: decay moves nothing else.
     links = [optax.scale_by_learning_rate(learning_rate)]
@@ -127,6 +131,7 @@ def mezo_bcd(
         directions,
         estimator,
         inner=inner,
+        accumulate=accumulate,
         chunk_size=chunk_size,
         axis_name=axis_name,
         axes=axes,

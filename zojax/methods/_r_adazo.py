@@ -38,10 +38,11 @@ Departures (from the official code, where it differs from the paper):
 import optax
 from jax.typing import ArrayLike
 
+from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
-from zojax.directions import Sampler, gaussian
-from zojax.estimators import estimate_gradient, forward
+from zojax.estimators import chain, estimate_gradient, forward
+from zojax.samplers import Sampler, gaussian
 from zojax.transforms import scale_by_r_adazo, skip_nonfinite
 
 
@@ -57,6 +58,7 @@ def r_adazo(
     eps: ArrayLike = 1e-8,
     eps_root: ArrayLike = 0.0,
     warmup_steps: ArrayLike = 0,
+    accumulate: int = 1,
     chunk_size: int = 1,
     axis_name: AxisName | None = None,
     axes: Axes = Axes(),
@@ -74,6 +76,8 @@ def r_adazo(
       eps: ε, at least 0.
       eps_root: ζ, at least 0.
       warmup_steps: in steps t = 1, 2... below this the denominator is 1.
+      accumulate: calls that a step is made of, each with a part of a batch; see
+        `zojax.estimate_gradient`.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
       axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
       axes: of the mesh; see `zojax.Axes`.
@@ -97,11 +101,13 @@ def r_adazo(
       >>> bool(value_fn(x) < 1e-2)
       True
     """
-    chain = optax.chain(
+    _checks.learning_rate(learning_rate=learning_rate)
+    links = chain(
         estimate_gradient(
             key,
             sampler,
             forward(radius, num_queries),
+            accumulate=accumulate,
             chunk_size=chunk_size,
             axis_name=axis_name,
             axes=axes,
@@ -109,4 +115,4 @@ def r_adazo(
         scale_by_r_adazo(b1, b2, eps, eps_root, warmup_steps=warmup_steps),
         optax.scale_by_learning_rate(learning_rate),
     )
-    return skip_nonfinite(chain)
+    return skip_nonfinite(links)

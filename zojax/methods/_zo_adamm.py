@@ -36,10 +36,11 @@ from typing import Any
 import optax
 from jax.typing import ArrayLike
 
+from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
-from zojax.directions import Sampler, sphere
-from zojax.estimators import estimate_gradient, forward
+from zojax.estimators import chain, estimate_gradient, forward
+from zojax.samplers import Sampler, sphere
 from zojax.transforms import project_to_box, scale_by_zo_adamm, skip_nonfinite
 
 
@@ -55,6 +56,7 @@ def zo_adamm(
     eps: ArrayLike = 0.0,
     amsgrad: bool = True,
     box: tuple[Any, Any] | None = None,
+    accumulate: int = 1,
     chunk_size: int = 1,
     axis_name: AxisName | None = None,
     axes: Axes = Axes(),
@@ -73,6 +75,8 @@ def zo_adamm(
       amsgrad: whether v̂ is the maximum (5), else v.
       box: (lower, upper), numbers or trees like params; None for none. Params are expected inside;
         those that are not are brought in by the first step.
+      accumulate: calls that a step is made of, each with a part of a batch; see
+        `zojax.estimate_gradient`.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
       axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
       axes: of the mesh; see `zojax.Axes`.
@@ -96,11 +100,13 @@ def zo_adamm(
       >>> bool(value_fn(x) < 1e-2)
       True
     """
+    _checks.learning_rate(learning_rate=learning_rate)
     links = [
         estimate_gradient(
             key,
             sampler,
             forward(radius, num_queries),
+            accumulate=accumulate,
             chunk_size=chunk_size,
             axis_name=axis_name,
             axes=axes,
@@ -110,4 +116,4 @@ def zo_adamm(
     ]
     if box is not None:
         links.append(project_to_box(*box))
-    return skip_nonfinite(optax.chain(*links))
+    return skip_nonfinite(chain(*links))

@@ -21,7 +21,7 @@ What to know before tuning:
   is many orders of magnitude smaller than η, which would ruin biases and norms.
 - N = 1 keeps of c only its sign. For r ≪ n the singular values of ĝ, noise for the most part, are
   nearly equal, and msign is close to dividing each matrix by its norm.
-- Rows of an embedding that a batch does not contain move too, P U being dense.
+- Dense of an embedding that a batch does not contain move too, P U being dense.
 
 Costs N + 1 loss evaluations a step, 2 if N = 1. Stores P, m r numbers a matrix, float32. U is drawn
 one query (or chunk) after another, and once more for the update.
@@ -59,8 +59,8 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key, Params
-from zojax.directions import Views, factored, last_axis_rows
-from zojax.estimators import central, estimate_gradient, forward
+from zojax.estimators import central, chain, estimate_gradient, forward
+from zojax.samplers import Views, factored, last_axis_rows
 from zojax.transforms import orthogonalize, skip_nonfinite
 
 
@@ -77,6 +77,7 @@ def zo_muon(
     views: Views = last_axis_rows,
     weight_decay: ArrayLike = 0.0,
     weight_decay_mask: Any = None,
+    accumulate: int = 1,
     chunk_size: int = 1,
     axis_name: AxisName | None = None,
     axes: Axes = Axes(),
@@ -107,6 +108,8 @@ def zo_muon(
         optax.inject_hyperparams name it in static_args.
       weight_decay: λ, at least 0.
       weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
+      accumulate: calls that a step is made of, each with a part of a batch; see
+        `zojax.estimate_gradient`.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
       axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
       axes: of the mesh; see `zojax.Axes`.
@@ -132,7 +135,10 @@ def zo_muon(
       >>> bool(value_fn(x) < 0.05)
       True
     """
-    _checks.at_least(1, period=period)
+    _checks.learning_rate(learning_rate=learning_rate, learning_rate_1d=learning_rate_1d)
+    _checks.at_least(1, num_queries=num_queries)
+    if period is not None:
+        _checks.at_least(1, period=period)
     _checks.not_negative(weight_decay=weight_decay)
     sampler = factored(
         rank,
@@ -151,6 +157,7 @@ def zo_muon(
             sampler,
             estimator,
             inner=orthogonalization,
+            accumulate=accumulate,
             chunk_size=chunk_size,
             axis_name=axis_name,
             axes=axes,
@@ -160,7 +167,7 @@ def zo_muon(
         links.append(optax.add_decayed_weights(weight_decay, weight_decay_mask))
     rates = {"matrix": learning_rate, "other": learning_rate_1d}
     scale = {kind: optax.scale_by_learning_rate(rate) for kind, rate in rates.items()}
-    return skip_nonfinite(optax.chain(*links, optax.partition(scale, _kinds(views))))
+    return skip_nonfinite(chain(*links, optax.partition(scale, _kinds(views))))
 
 
 def _kinds(views: Views) -> Any:

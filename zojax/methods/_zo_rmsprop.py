@@ -29,8 +29,8 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
-from zojax.directions import Sampler, gaussian
-from zojax.estimators import estimate_gradient, forward
+from zojax.estimators import chain, estimate_gradient, forward
+from zojax.samplers import Sampler, gaussian
 from zojax.transforms import in_float32, skip_nonfinite
 
 
@@ -43,6 +43,7 @@ def zo_rmsprop(
     sampler: Sampler = gaussian(),
     b2: ArrayLike = 0.99,
     eps_root: ArrayLike = 1e-8,
+    accumulate: int = 1,
     chunk_size: int = 1,
     axis_name: AxisName | None = None,
     axes: Axes = Axes(),
@@ -57,6 +58,8 @@ def zo_rmsprop(
       sampler: the law of z.
       b2: β₂, at least 0 and below 1.
       eps_root: ζ, above 0: alone it keeps 0/0 away.
+      accumulate: calls that a step is made of, each with a part of a batch; see
+        `zojax.estimate_gradient`.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
       axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
       axes: of the mesh; see `zojax.Axes`.
@@ -80,13 +83,15 @@ def zo_rmsprop(
       >>> bool(value_fn(x) < 1e-2)
       True
     """
+    _checks.learning_rate(learning_rate=learning_rate)
     _checks.below_one(b2=b2)
     _checks.positive(eps_root=eps_root)
-    chain = optax.chain(
+    links = chain(
         estimate_gradient(
             key,
             sampler,
             forward(radius, num_queries),
+            accumulate=accumulate,
             chunk_size=chunk_size,
             axis_name=axis_name,
             axes=axes,
@@ -94,4 +99,4 @@ def zo_rmsprop(
         in_float32(optax.scale_by_rms(b2, eps_root, eps_in_sqrt=True, bias_correction=False)),
         optax.scale_by_learning_rate(learning_rate),
     )
-    return skip_nonfinite(chain)
+    return skip_nonfinite(links)

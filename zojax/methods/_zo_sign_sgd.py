@@ -29,10 +29,11 @@ language models call ZO-SGD-Sign (the same only for K = 1 and `zojax.rademacher(
 import optax
 from jax.typing import ArrayLike
 
+from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
-from zojax.directions import Sampler, sphere
-from zojax.estimators import estimate_gradient, forward
+from zojax.estimators import chain, estimate_gradient, forward
+from zojax.samplers import Sampler, sphere
 from zojax.transforms import skip_nonfinite
 
 
@@ -43,6 +44,7 @@ def zo_sign_sgd(
     radius: ArrayLike = 1e-3,
     num_queries: int = 10,
     sampler: Sampler = sphere(),
+    accumulate: int = 1,
     chunk_size: int = 1,
     axis_name: AxisName | None = None,
     axes: Axes = Axes(),
@@ -55,6 +57,8 @@ def zo_sign_sgd(
       radius: r, above 0.
       num_queries: K, at least 1.
       sampler: the law of z.
+      accumulate: calls that a step is made of, each with a part of a batch; see
+        `zojax.estimate_gradient`.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
       axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
       axes: of the mesh; see `zojax.Axes`.
@@ -78,11 +82,13 @@ def zo_sign_sgd(
       >>> bool(value_fn(x) < 1e-2)
       True
     """
-    chain = optax.chain(
+    _checks.learning_rate(learning_rate=learning_rate)
+    links = chain(
         estimate_gradient(
             key,
             sampler,
             forward(radius, num_queries),
+            accumulate=accumulate,
             chunk_size=chunk_size,
             read_once=True,
             axis_name=axis_name,
@@ -91,4 +97,4 @@ def zo_sign_sgd(
         optax.scale_by_sign(),
         optax.scale_by_learning_rate(learning_rate),
     )
-    return skip_nonfinite(chain)
+    return skip_nonfinite(links)

@@ -62,14 +62,15 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
-from zojax.directions import Sampler, gaussian
 from zojax.estimators import (
     Estimator,
     averaged_baseline,
     central,
+    chain,
     estimate_gradient,
     moving_average,
 )
+from zojax.samplers import Sampler, gaussian
 from zojax.transforms import scale_by_r_adazo, skip_nonfinite
 
 
@@ -85,6 +86,7 @@ def zoar(
     antithetic: bool = False,
     rule: optax.GradientTransformation = scale_by_r_adazo(),
     sampler: Sampler = gaussian(),
+    accumulate: int = 1,
     chunk_size: int = 1,
     axis_name: AxisName | None = None,
     axes: Axes = Axes(),
@@ -102,6 +104,8 @@ def zoar(
       antithetic: measures pairs f(x ± μ z), and averages the central estimates of N + 1 steps.
       rule: links between the estimate and the learning rate, optax.identity() for plain descent.
       sampler: the law of z; one whose directions can be drawn again (not one that learns).
+      accumulate: calls that a step is made of, each with a part of a batch; see
+        `zojax.estimate_gradient`.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
       axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
       axes: of the mesh; see `zojax.Axes`.
@@ -126,14 +130,21 @@ def zoar(
       >>> bool(value_fn(x) < 0.2)
       True
     """
+    _checks.learning_rate(learning_rate=learning_rate)
     if antithetic:
         estimator = _of_pairs(radius, num_queries, history)
     else:
         estimator = averaged_baseline(radius, num_queries, history, per_block, ddof)
     return skip_nonfinite(
-        optax.chain(
+        chain(
             estimate_gradient(
-                key, sampler, estimator, chunk_size=chunk_size, axis_name=axis_name, axes=axes
+                key,
+                sampler,
+                estimator,
+                accumulate=accumulate,
+                chunk_size=chunk_size,
+                axis_name=axis_name,
+                axes=axes,
             ),
             rule,
             optax.scale_by_learning_rate(learning_rate),

@@ -13,10 +13,11 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from zojax import _checks, _keys
+from zojax import _checks
 from zojax._typing import Key
 from zojax.models._cache import Cache
 from zojax.models._decoder import Decoder
+from zojax.noise import _keys
 
 
 def generate(

@@ -9,7 +9,6 @@ from flax import nnx
 from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
-from zojax import _keys
 from zojax._typing import Key
 from zojax.models import _config, _files, _heads, _load
 from zojax.models._heads import Head
@@ -22,6 +21,7 @@ from zojax.models.qwen2 import Qwen2
 from zojax.models.qwen3 import Qwen3
 from zojax.models.roberta import RoBERTa
 from zojax.models.vit import ViT
+from zojax.noise import _keys
 
 _FAMILIES = (BERT, GPT2, Llama, OPT, Qwen2, Qwen3, RoBERTa, ViT)
 

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from zojax import _checks, _keys
+from zojax import _checks
 from zojax._typing import Key
+from zojax.noise import _keys
 from zojax.prefix import _module
 
 

@@ -33,7 +33,8 @@ def project_to_box(
       upper: the same, nowhere below `lower`.
 
     Raises:
-      ValueError: if a bound is nan or `lower` is above `upper`; in `update` without params.
+      ValueError: if a bound is nan or no number, or `lower` is above `upper`; in `update` without
+        params.
     """
     _check(lower, upper)
 
@@ -63,6 +64,13 @@ def _for_all(bound: ArrayLike | Params, params: Params) -> Params:
 
 def _check(lower: ArrayLike | Params, upper: ArrayLike | Params) -> None:
     """Compares the numbers that are known before tracing."""
+    for name, bound in {"lower": lower, "upper": upper}.items():
+        leaves = jax.tree.leaves(bound)
+        if not leaves or not all(map(_checks.is_real, leaves)):
+            raise ValueError(
+                f"{name} must be a number (inf for no bound), or a tree like params of arrays, got "
+                f"{bound!r}"
+            )
     low, high = _for_all(lower, upper), _for_all(upper, lower)
     for pair in zip(jax.tree.leaves(low), jax.tree.leaves(high), strict=True):
         if any(isinstance(bound, jax.core.Tracer) for bound in pair):

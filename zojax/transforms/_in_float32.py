@@ -3,8 +3,8 @@
 import jax
 import optax
 
+from zojax._dtypes import wide
 from zojax._typing import Params
-from zojax.directions import wide
 
 
 def in_float32(inner: optax.GradientTransformation) -> optax.GradientTransformation:

@@ -8,8 +8,8 @@ import optax
 from jax.typing import ArrayLike
 
 from zojax import _checks
+from zojax._dtypes import wide
 from zojax._typing import Params
-from zojax.directions import wide
 
 # x ← a x + b x³ + c x⁵ on singular values: five times it lifts 0.01 ... 1 to 0.68 ... 1.14.
 _A, _B, _C = 3.4445, -4.7750, 2.0315

@@ -8,8 +8,8 @@ import optax
 from jax.typing import ArrayLike
 
 from zojax import _checks
+from zojax._dtypes import wide
 from zojax._typing import Params
-from zojax.directions import wide
 
 
 class ScaleByRAdazoState(NamedTuple):

@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import optax
 
 from zojax import _checks
-from zojax._hold import known
+from zojax._dtypes import wide
 from zojax._mesh import Axes, AxisName
+from zojax._schedule import true_after
 from zojax._typing import Key, Params
-from zojax.directions import Recipe, Sampler, combine, wide
 from zojax.estimators import EstimateGradientState, Estimator, estimate_gradient
+from zojax.recipes import Recipe, combine
+from zojax.samplers import Sampler
 
 
 class ReplayedAdamState(NamedTuple):
@@ -35,6 +37,7 @@ def estimate_with_replayed_adam(
     b1: float = 0.9,
     b2: float = 0.999,
     eps: float = 1e-8,
+    accumulate: int = 1,
     chunk_size: int = 1,
     axis_name: AxisName | None = None,
     axes: Axes = Axes(),
@@ -61,6 +64,7 @@ def estimate_with_replayed_adam(
       b1: β₁ in [0, 1).
       b2: β₂ in [0, 1).
       eps: ε, at least 0.
+      accumulate: calls that a step is made of; see `zojax.estimate_gradient`.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
       axis_name: axes that losses are averaged over; see `zojax.estimate_gradient`.
       axes: of the mesh; see `zojax.Axes`.
@@ -81,7 +85,13 @@ def estimate_with_replayed_adam(
             "sampler that does not learn such as zojax.gaussian()"
         )
     estimate = estimate_gradient(
-        key, sampler, estimator, chunk_size=chunk_size, axis_name=axis_name, axes=axes
+        key,
+        sampler,
+        estimator,
+        accumulate=accumulate,
+        chunk_size=chunk_size,
+        axis_name=axis_name,
+        axes=axes,
     )
     shape = (history, estimator.num_queries)
 
@@ -94,6 +104,21 @@ def estimate_with_replayed_adam(
         _checks.stored_shape(state.replayed, shape, "history and num_queries")
         # The estimate itself is not used; under jit it is not even formed.
         _, now = estimate.update(updates, state.estimate, params, **extra)
+        if accumulate == 1:
+            return replayed(now, state, params)
+        return jax.lax.cond(
+            now.count > state.estimate.count,
+            lambda: replayed(now, state, params),
+            lambda: (
+                jax.tree.map(lambda leaf: jnp.full_like(leaf, -0.0), params),
+                ReplayedAdamState(now, state.replayed),
+            ),
+        )
+
+    def replayed(
+        now: EstimateGradientState, state: ReplayedAdamState, params: Params
+    ) -> tuple[optax.Updates, ReplayedAdamState]:
+        """The step, once its estimate is complete."""
         coefficients = jnp.concatenate([now.coefficients[None], state.replayed[:-1]])
         # Before the first step there is nothing: its coefficients are zero.
         steps = jnp.maximum(now.count - 1 - jnp.arange(history), 0)
@@ -123,7 +148,7 @@ class _Adam(NamedTuple):
         Else the compiler would make room for the moments of all leaves at once.
         """
         dtype = wide(leaf.dtype)
-        zeros = jnp.broadcast_to(jnp.where(known(before), 0, 1).astype(dtype), leaf.shape)
+        zeros = jnp.broadcast_to(jnp.where(true_after(before), 0, 1).astype(dtype), leaf.shape)
 
         def add(age: jax.Array, moments: tuple[jax.Array, jax.Array]):
             then = jax.tree.map(lambda array: array[age], recipe)

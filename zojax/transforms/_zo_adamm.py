@@ -8,8 +8,8 @@ import optax
 from jax.typing import ArrayLike
 
 from zojax import _checks
+from zojax._dtypes import wide
 from zojax._typing import Params
-from zojax.directions import wide
 
 # v_0 and v̂_0 of the official code.
 _PUBLISHED_START = 1e-7

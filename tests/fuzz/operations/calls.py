@@ -3,6 +3,7 @@
 from random import Random
 
 import jax
+import jax.ad_checkpoint
 import jax.numpy as jnp
 import numpy as np
 

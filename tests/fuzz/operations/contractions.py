@@ -114,7 +114,7 @@ def stacked(w, u, dice: Random):
     del u
     w = with_ndim(w, 3, dice)
     axis, out_axis = dice.randrange(3), dice.randrange(2)
-    first = [n for place, n in enumerate(w.shape) if place != axis][0]
+    first = next(n for place, n in enumerate(w.shape) if place != axis)
     mapped = dice.random() < 0.5
     x = data((w.shape[axis], 2, first) if mapped else (2, first), w, dice)
     if w.shape[axis] == 0:

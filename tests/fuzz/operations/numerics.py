@@ -18,7 +18,8 @@ from tests.fuzz.arrays import (
 _UNARY = (
     jnp.sin, jnp.tanh, jnp.abs, jnp.square, jax.nn.softplus, jax.lax.logistic, jax.lax.erf,
     lambda w: -w, lambda w: 2 * w, lambda w: w / 3, lambda w: jnp.exp(-jnp.abs(w)),
-    lambda w: jax.lax.integer_pow(w, 3), lambda w: jnp.sqrt(1 + w * w), lambda w: jnp.clip(w, -1, 1),
+    lambda w: jax.lax.integer_pow(w, 3), lambda w: jnp.sqrt(1 + w * w),
+    lambda w: jnp.clip(w, -1, 1),
     lambda w: jnp.log1p(jnp.abs(w)), lambda w: jnp.abs(w - jnp.round(w)),
 )  # fmt: skip
 _BINARY = (

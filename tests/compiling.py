@@ -1,0 +1,20 @@
+"""How programs of tests are compiled: quickly, or to run fast."""
+
+import jax
+
+# A program of a test runs for moments: making it fast costs more than it saves.
+QUICKLY = (
+    "--xla_backend_optimization_level=0",
+    "--xla_llvm_disable_expensive_passes=true",
+    "--xla_cpu_parallel_codegen_split_count=1",
+)
+if jax.__version_info__ < (0, 11):  # later ones have one emitter of fusions only
+    QUICKLY += ("--xla_cpu_use_fusion_emitters=false",)
+
+# For a program that runs longer than it compiles, and for what is said of programs as users have
+# them: `jax.jit(..., compiler_options=OPTIMIZED)`.
+OPTIMIZED = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
+# The same with the emitter of fusions that is the default: for what is compared bit by bit.
+AS_USERS_HAVE = dict(OPTIMIZED)
+if jax.__version_info__ < (0, 11):
+    AS_USERS_HAVE["xla_cpu_use_fusion_emitters"] = True

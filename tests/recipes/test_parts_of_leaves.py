@@ -1,0 +1,98 @@
+"""A part of a leaf has the noise that it has in the whole leaf."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import zojax
+from zojax.noise import GAUSSIAN, RADEMACHER
+
+PARAMS = jnp.zeros((4, 3, 6))
+LENGTHS = PARAMS.shape
+VIEWS = {
+    "batch": zojax.MatrixView(rows=(1,), columns=(2,), batch=(0,)),
+    "in": zojax.MatrixView(rows=(0,), columns=(1, 2)),
+    "out": zojax.MatrixView(rows=(0, 1), columns=(2,)),
+    "turned": zojax.MatrixView(rows=(2, 0), columns=(1,)),
+}
+SAMPLERS = {
+    "gaussian": zojax.gaussian(),
+    "rademacher": zojax.rademacher(),
+    **{
+        f"factored {name}": zojax.factored(2, views=lambda path, leaf, view=view: view)
+        for name, view in VIEWS.items()
+    },
+}
+
+
+INDEX = jnp.array([[2, 0], [1, 1]])
+
+
+def parts(recipe, z):
+    """(what, a part drawn by itself, the same part of the whole z)."""
+    datum = jnp.zeros(())
+    for order in ((0, 2, 1), (1, 0, 2), (2, 0, 1)):
+        whole = z.transpose(order)
+        yield f"transpose {order}", recipe.transpose(order).draw(whole.shape), whole
+    for axis in range(3):
+        for what, cut, entries in (
+            ("slice", recipe.slice(axis, jnp.int32(1), 2), [1, 2]),
+            ("strided slice", recipe.slice(axis, 0, 2, step=2), [0, 2]),
+        ):
+            if cut is not None:
+                whole = jnp.take(z, jnp.array(entries), axis)
+                yield f"{what} {axis}", cut.draw(whole.shape), whole
+                first = cut.slice(axis, 1, 1).squeeze(axis)
+                whole = jnp.take(z, entries[1], axis)
+                yield f"entry of {what} {axis}", first.draw(whole.shape), whole
+        taken = recipe.draw_taken(axis, INDEX, LENGTHS, datum)
+        if taken is not None:
+            yield f"taken {axis}", taken, jnp.moveaxis(z, axis, 0)[INDEX]
+    for axis in range(4):
+        whole = jnp.expand_dims(z, axis)
+        yield f"expand {axis}", recipe.expand(axis).draw(whole.shape), whole
+    stack = recipe.unstack(LENGTHS[0])
+    if stack is not None:
+        yield "unstack", jax.vmap(lambda one: one.draw(LENGTHS[1:]))(stack), z
+    yield "drawn late", recipe.draw(LENGTHS, datum), z
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_parts_equal_the_same_part_of_the_whole(name, key):
+    """Bit by bit for rows; of factors, a sum of two products may be rounded once less."""
+    sampler = SAMPLERS[name]
+    directions, _ = sampler.draw(sampler.init(PARAMS), key, jnp.int32(0), 1, PARAMS)
+    (recipe,) = jax.tree.map(lambda array: array[0], directions)
+
+    @jax.jit
+    def run(recipe, z):
+        return {what: pair for what, *pair in parts(recipe, z)}
+
+    compared = run(recipe, recipe.draw(LENGTHS))
+    assert len(compared) >= 17
+    for what, (part, whole) in compared.items():
+        atol = 1e-6 if "factored" in name else 0
+        np.testing.assert_allclose(part, whole, rtol=0, atol=atol, err_msg=what)
+
+
+def test_a_cut_through_rows_has_no_recipe(key):
+    """The last axis is a row, drawn as one: the caller has to draw the leaf."""
+    rows = zojax.Dense.of(LENGTHS, key, GAUSSIAN)
+    assert rows.slice(2, 0, 3) is None
+    assert rows.draw_taken(2, jnp.array([0]), LENGTHS, jnp.zeros(())) is None
+    assert rows.transpose((2, 0, 1)).unstack(6) is None
+
+
+def test_a_stack_in_a_scan_draws_what_the_whole_draws(key):
+    """One layer at a time, as a scanned model meets its weights."""
+    rows = zojax.Dense.of(LENGTHS, key, RADEMACHER)
+
+    @jax.jit
+    def run():
+        def step(carry, one):
+            return carry, one.draw(LENGTHS[1:], carry)
+
+        return jax.lax.scan(step, jnp.zeros(()), rows.unstack(LENGTHS[0]))[1]
+
+    np.testing.assert_array_equal(run(), rows.draw(LENGTHS))

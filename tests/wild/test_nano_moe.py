@@ -1,0 +1,34 @@
+"""MeZO on the decoder with experts of nano-moe-jax."""
+
+import pytest
+from nano_moe_models import nano_moe
+from wild_checks import (
+    LAWS,
+    check_large_leaves_stay_lazy,
+    check_lazy_is_plain,
+    check_peak,
+    check_training_lowers_the_loss,
+)
+from wild_model import PROVING, TINY
+
+pytest.importorskip("nano_moe", reason="needs nano-moe-jax, see the extra `wild`")
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_the_lazy_loss_is_the_plain_one(law):
+    check_lazy_is_plain(nano_moe(TINY), law)
+
+
+@pytest.mark.parametrize("law", ["gaussian", "rank 1"])
+def test_no_large_leaf_is_drawn_whole(law):
+    check_large_leaves_stay_lazy(nano_moe(PROVING._replace(layers=1)), law)
+
+
+def test_training_lowers_the_loss():
+    check_training_lowers_the_loss(nano_moe(TINY), 3e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("law", ["gaussian", "rank 4"])
+def test_a_step_holds_what_inference_holds(law):
+    check_peak(nano_moe(PROVING), law)

@@ -1,0 +1,38 @@
+"""An axis in blocks of one length."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class AxisBlocks(NamedTuple):
+    """Blocks of equal length that cover an axis.
+
+    The last one starts early enough to be whole, so it may overlap the one before it: what is
+    written there twice is written alike, and what is added up counts only where it is `fresh`.
+
+    Attributes:
+      size: entries of the axis, at least 1.
+      length: entries of a block, at least 1.
+    """
+
+    size: int
+    length: int
+
+    @classmethod
+    def of_count(cls, size: int, count: int) -> "AxisBlocks":
+        """At most `count` blocks."""
+        return cls(size, -(-size // min(count, size)))
+
+    @property
+    def count(self) -> int:
+        return -(-self.size // self.length)
+
+    def first(self, block: jax.Array | int) -> jax.Array:
+        """The first entry of a block."""
+        return jnp.minimum(block * self.length, self.size - self.length)
+
+    def fresh(self, block: jax.Array | int) -> jax.Array:
+        """Which entries of a block are not in the one before, (length,), bool."""
+        return self.first(block) + jnp.arange(self.length) >= block * self.length

@@ -1,0 +1,121 @@
+"""Tricks that steer XLA's schedule: when something is computed, and into which buffer.
+
+All of them stand here, each with its reason and the measurement that would retire it. They change
+no value. Left alone, XLA does two things to the draws of a perturbed evaluation. It schedules those
+that depend on no data (the layers of an unrolled model) before everything else, so that the noise
+of all layers exists at once. And it fuses a draw into each of its readers, so that a pair of points
+pays for the generator twice, and 32 signs packed in a word pay for the word 32 times.
+
+    draw_after    a draw that waits for data and is one buffer
+    make_after    the same for anything small that is read more than once
+    zero_after    zeros that wait, for loops that add up
+    true_after    the predicate that all of these wait for
+    hidden_slicer places in a common buffer that the compiler does not see
+
+`python -m experiments.benchmarks.memory` and `.speed` retire the first four: when peak / inference
+of the unrolled forms and step / two forwards stay as they are with a plain call in their place.
+`.compile` retires the last, when the list of 24 layers compiles as fast with plain slices.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from zojax._mesh import own_entry
+from zojax._typing import Key
+
+
+def draw_after(draw: Callable[[Key], jax.Array], key: Key, datum: jax.Array) -> jax.Array:
+    """Returns `draw(key)`, drawn after `datum` is known and kept as one buffer.
+
+    On CPU by a conditional whose predicate is read from the data: its branch cannot run before the
+    data is there, and its result is a buffer. (`optimization_barrier` is dropped before
+    scheduling.) Elsewhere by a key that waits for the same predicate and a barrier behind the draw;
+    a conditional on a device value would stop the host.
+
+    Under `vmap` over data that share a key (the points of a pair), the draw is shared too.
+    """
+    ready = true_after(datum)
+
+    def by_barrier(key: Key) -> jax.Array:
+        words = jax.random.key_data(key)
+        words = jnp.where(ready, words, ~words)
+        waiting = jax.random.wrap_key_data(words, impl=jax.random.key_impl(key))
+        return jax.lax.optimization_barrier(draw(waiting))
+
+    return jax.lax.platform_dependent(
+        key, cpu=lambda key: _conditionally(ready, draw, key), default=by_barrier
+    )
+
+
+def make_after(make: Callable[[Any], jax.Array], operand: Any, datum: jax.Array) -> jax.Array:
+    """Returns `make(operand)` as one buffer, made after `datum` is known.
+
+    For what is small, and would be made again by everything that reads it.
+    """
+    return jax.lax.platform_dependent(
+        operand,
+        cpu=lambda operand: _conditionally(true_after(datum), make, operand),
+        default=lambda operand: jax.lax.optimization_barrier(make(operand)),
+    )
+
+
+def zero_after(dtype: Any, datum: jax.Array) -> jax.Array:
+    """0, in a form that the compiler has to wait for.
+
+    Loops that add up begin with zeros. XLA makes all that it knows to be zeros, and buffers for
+    them, before everything else; the results of all leaves would exist at once. Chosen by a `where`
+    instead of a buffer, they let the sums of a window of steps hold one leaf more.
+    """
+    return make_after(jnp.zeros_like, jnp.ones((), dtype), datum)
+
+
+def true_after(datum: jax.Array) -> jax.Array:
+    """True, in a form that the compiler has to wait for: a bit of the first element is below 2.
+
+    For an array without entries there is nothing to wait for.
+    """
+    return _true_after(datum) if jnp.size(datum) else jnp.bool(1)
+
+
+def hidden_slicer(array: jax.Array) -> Callable[[int, int], jax.Array]:
+    """Returns `(start, length) -> array[start : start + length]`, the place hidden from XLA.
+
+    XLA compiles loops that are alike once for a whole program: those of the layers of a model,
+    unless each has the place of its part of a common buffer written into it. So the places are read
+    from tables, which XLA hands to a loop beside its data.
+    """
+    # Always 1, but the compiler cannot say so.
+    middle = true_after(array).astype(jnp.uint32)
+
+    def cut(start: int, length: int) -> jax.Array:
+        # A shorter table, or one in order, would be computed in place, the start written into it.
+        table = jnp.array([start + 1, start, start + 1], jnp.uint32)
+        first = jax.lax.dynamic_index_in_dim(table, middle, keepdims=False)
+        return jax.lax.dynamic_slice_in_dim(array, first, length)
+
+    return cut
+
+
+def _conditionally(ready: jax.Array, make: Callable[[Any], jax.Array], operand: Any) -> jax.Array:
+    shape = jax.eval_shape(make, operand)
+    return jax.lax.cond(ready, make, lambda _: jnp.zeros(shape.shape, shape.dtype), operand)
+
+
+@jax.custom_batching.custom_vmap
+def _true_after(datum: jax.Array) -> jax.Array:
+    first = own_entry(datum)
+    unsigned = jnp.dtype(f"uint{8 * first.dtype.itemsize}")
+    if jnp.issubdtype(first.dtype, jnp.floating):
+        bits = jax.lax.bitcast_convert_type(first, unsigned)
+    else:
+        bits = first.astype(unsigned)
+    return (bits & 1) < 2
+
+
+@_true_after.def_vmap
+def _true_after_the_first_lane(axis_size: int, batched: list[bool], datum: jax.Array):
+    del axis_size, batched
+    return _true_after(datum[0]), False

@@ -1,0 +1,97 @@
+"""Rule for contractions, where a perturbed leaf meets data.
+
+    dense      x · (W + r z):  z is drawn when x is known, once for all points that share it
+    low rank   x · W + r (x · L) · Rᵀ:  one product with the base weight for all points and queries;
+               on CPU x · (W + r L · Rᵀ), where wide factors meet so many tokens that it is faster
+    block      x · W where another block is active: nothing is drawn, and all points share W
+
+A wide dense leaf (an embedding used as the head) is perturbed in blocks: of the axis that the
+product keeps, else of the axis that it sums over.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+
+from zojax.evaluation._cost import (
+    axis_to_cut,
+    blocks_of_kept,
+    blocks_of_summed,
+    cheaper_multiplied_out,
+)
+from zojax.evaluation._perturbed import Perturbed
+from zojax.evaluation._sequence import is_result, own_sequence
+from zojax.evaluation.rules._blocked_contractions import by_kept_axis, by_summed_axis, in_blocks
+from zojax.evaluation.rules._dot import Dot
+from zojax.evaluation.rules._low_rank_contractions import through_the_rank
+from zojax.recipes import Block, LowRank
+
+
+def dot_general(eqn: core.JaxprEqn, operands: list[Any]) -> list[Any] | None:
+    """A product of an array and a perturbed leaf, on either side; two leaves are drawn."""
+    params = dict(eqn.params)
+    (contract_a, contract_b), (batch_a, batch_b) = params.pop("dimension_numbers")
+    a, b = operands
+    if isinstance(a, Perturbed) and isinstance(b, Perturbed):
+        return None
+    if isinstance(b, Perturbed):
+        dot = Dot(contract_a, contract_b, batch_a, batch_b, params)
+        out = _contract(jnp.asarray(a), b, dot)
+        is_result(out)
+        return [out]
+    x, dot = jnp.asarray(b), Dot(contract_b, contract_a, batch_b, batch_a, params)
+    out = _contract(x, a, dot)
+    is_result(out)
+    # The result has the axes of x before those of the leaf; the loss asked for the reverse.
+    first, kept = len(batch_b), len(dot.kept_of_x(x))
+    axes = range(out.ndim)
+    order = (*axes[:first], *axes[first + kept :], *axes[first : first + kept])
+    return [jnp.transpose(out, order)]
+
+
+def _contract(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
+    """Contracts the base as it lies, and gives the result its axes in the order of the loss."""
+    lies = leaf.permutation
+    lying = dot._replace(
+        contract_w=tuple(lies[axis] for axis in dot.contract_w),
+        batch_w=tuple(lies[axis] for axis in dot.batch_w),
+    )
+    whole = leaf.whole()
+    out = _contract_base(x, whole.replaced(whole.base, whole.recipe), lying)
+    kept = [lies[axis] for axis in dot.kept_of_w(leaf.ndim)]
+    first = out.ndim - len(kept)
+    return jnp.transpose(out, (*range(first), *(first + sorted(kept).index(a) for a in kept)))
+
+
+def _contract_base(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
+    if isinstance(leaf.recipe, LowRank):
+        tokens = math.prod(x.shape[axis] for axis in dot.kept_of_x(x))
+        if not cheaper_multiplied_out(leaf, x, tokens):
+            return through_the_rank(x, leaf, dot)
+        return jax.lax.platform_dependent(
+            cpu=lambda: _contract_dense(x, leaf, dot),
+            default=lambda: through_the_rank(x, leaf, dot),
+        )
+    if isinstance(leaf.recipe, Block) and not leaf.recipe.cut:
+        inside = leaf.replaced(leaf.base, leaf.recipe.recipe)
+
+        def active() -> jax.Array:
+            # A branch holds all that it reads, so it does not read the result before.
+            with own_sequence():
+                return _contract_base(x, inside, dot)
+
+        return jax.lax.cond(leaf.recipe.active, active, lambda: dot(x, leaf.cast(leaf.base)))
+    return _contract_dense(x, leaf, dot)
+
+
+def _contract_dense(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
+    """With the perturbed leaf, whole or in blocks of it."""
+    kept, summed = axis_to_cut(leaf, dot.kept_of_w(leaf.ndim)), axis_to_cut(leaf, dot.contract_w)
+    if kept is not None and (blocks := blocks_of_kept(leaf, kept)) > 1:
+        return in_blocks(by_kept_axis, x, leaf, dot, kept, blocks)
+    if summed is not None and (blocks := blocks_of_summed(leaf, summed)) > 1:
+        return in_blocks(by_summed_axis, x, leaf, dot, summed, blocks)
+    return dot(x, leaf.dense(x))

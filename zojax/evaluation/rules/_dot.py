@@ -1,0 +1,47 @@
+"""A contraction as a loss asks for it."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class Dot(NamedTuple):
+    """x · w: which axes of an array and of a weight meet, and how exactly.
+
+    The result has the batch axes, then those that x keeps, then those that w keeps.
+
+    Attributes:
+      contract_x: axes of x that are summed over.
+      contract_w: those of w, in the same order.
+      batch_x: axes of x that go along with others of w.
+      batch_w: those of w, in the same order.
+      how: the other parameters of `jax.lax.dot_general_p`: precision, dtype, sharding.
+    """
+
+    contract_x: tuple[int, ...]
+    contract_w: tuple[int, ...]
+    batch_x: tuple[int, ...]
+    batch_w: tuple[int, ...]
+    how: dict[str, Any]
+
+    def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
+        """Returns x · w."""
+        numbers = ((self.contract_x, self.contract_w), (self.batch_x, self.batch_w))
+        return jax.lax.dot_general_p.bind(x, w, dimension_numbers=numbers, **self.how)
+
+    def kept_of_x(self, x: jax.Array) -> list[int]:
+        """The axes of x alone that the result has."""
+        return [axis for axis in range(x.ndim) if axis not in (*self.contract_x, *self.batch_x)]
+
+    def kept_of_w(self, ndim: int) -> list[int]:
+        """The axes of w alone, which has this many axes, that the result has."""
+        return [axis for axis in range(ndim) if axis not in (*self.contract_w, *self.batch_w)]
+
+    def changed(self, **how: Any) -> "Dot":
+        """With some of the other parameters changed."""
+        return self._replace(how={**self.how, **how})
+
+    def summed_widely(self, x: jax.Array) -> "Dot":
+        """With a result in float32 or wider, for sums of several parts."""
+        return self.changed(preferred_element_type=jnp.promote_types(x.dtype, jnp.float32))

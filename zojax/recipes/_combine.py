@@ -1,0 +1,158 @@
+"""What is done with directions: their weighted sum, and dense trees of them."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from zojax import _thresholds
+from zojax._dtypes import wide
+from zojax._schedule import make_after, zero_after
+from zojax._typing import Params
+from zojax.recipes._deflated import Deflated
+from zojax.recipes._deflated_sums import sum_deflated
+from zojax.recipes._equal_shapes import sum_equal_shapes
+from zojax.recipes._low_rank import LowRank
+from zojax.recipes._recipe import Directions, Recipe, query
+from zojax.recipes._small_leaves import sum_small_leaves
+
+
+def materialize(direction: Directions, params: Params) -> Params:
+    """The dense tree of one direction, float32: for tests and for looking at.
+
+    Args:
+      direction: one direction: recipes without a leading axis of queries.
+      params: gives the structure and the shapes.
+    """
+    leaves, treedef = jax.tree.flatten(params)
+    z = [recipe.draw(leaf.shape) for recipe, leaf in zip(direction, leaves, strict=True)]
+    return treedef.unflatten(z)
+
+
+def combine(
+    coefficients: jax.Array, directions: Directions, params: Params, *, read_once: bool = False
+) -> Params:
+    """Returns Σ_k coefficients[k] z_k, a tree with the shapes and dtypes of params.
+
+    The sum is formed leaf by leaf in float32 (or wider, with wider params) and cast once. A dense
+    leaf is regenerated: with one query the draw fuses into what is done with the update, with
+    several they are added up one after another, so at most one dense direction of one leaf is
+    alive, and its sum; the next leaf waits for it. Factored leaves are one product of rank K r.
+
+    Args:
+      coefficients: shape (K,).
+      directions: K directions.
+      params: gives the structure, shapes and dtypes.
+      read_once: whether the program reads every sum at one place alone, as plain descent does. Sums
+        of up to 12 queries then fuse into that, and large leaves need no buffer either; read
+        several times (for moments), each of the 12 terms would get one.
+    """
+    leaves, treedef = jax.tree.flatten(params)
+    shapes = [leaf.shape for leaf in leaves]
+    together = sum_small_leaves(coefficients, directions, shapes)
+    together |= sum_equal_shapes(coefficients, directions, shapes, without=together)
+    sums: list[jax.Array] = []
+    before = coefficients
+    for place, (recipe, leaf) in enumerate(zip(directions, leaves, strict=True)):
+        if place in together:
+            sums.append(together[place].astype(leaf.dtype))
+            continue
+        fuses = (
+            read_once
+            and 1 < len(coefficients) <= _thresholds.WRITTEN_OUT_QUERIES
+            and leaf.size >= _thresholds.LARGE_LEAF
+        )
+        if isinstance(recipe, LowRank):
+            fuses, total = False, _sum_factors(coefficients, recipe, leaf, before)
+        else:
+            total = sum_draws(coefficients, recipe, leaf, before, written_out=fuses)
+        sums.append(total)
+        # What a leaf holds while it is summed is held after the leaf before it is done.
+        if leaf.size and not fuses:
+            before = total
+    return treedef.unflatten(sums)
+
+
+def combine_squares(coefficients: jax.Array, directions: Directions, params: Params) -> Params:
+    """Returns Σ_k coefficients[k] z_k², entry by entry, a tree like params.
+
+    With second differences for coefficients it estimates the diagonal of the Hessian: for gaussian
+    directions E[zᵀHz (z² - 1)] = 2 diag(H). Formed as `combine` forms the sum of z, and as long: a
+    direction that both are made of is drawn twice.
+
+    Args:
+      coefficients: shape (K,).
+      directions: K directions.
+      params: gives the structure, shapes and dtypes.
+
+    Source: Ye et al., arXiv:2402.15173 (HiZOO), equation (5).
+    """
+    leaves, treedef = jax.tree.flatten(params)
+    sums: list[jax.Array] = []
+    before = coefficients
+    for recipe, leaf in zip(directions, leaves, strict=True):
+        sums.append(_sum_terms(coefficients, recipe, leaf, before, of_z=jnp.square))
+        before = sums[-1] if leaf.size else before
+    return treedef.unflatten(sums)
+
+
+def sum_draws(
+    coefficients: jax.Array,
+    recipe: Recipe,
+    leaf: jax.Array,
+    before: jax.Array,
+    *,
+    written_out: bool = False,
+) -> jax.Array:
+    """Σ_k c_k z_k of a leaf by drawing each z_k; what is held is held when `before` is known.
+
+    `written_out`, it is an expression of K terms that can fuse; else a loop, if K > 1.
+    """
+    if isinstance(recipe, Deflated):
+        return sum_deflated(coefficients, recipe, leaf.shape, leaf.dtype, before)[0]
+    return _sum_terms(coefficients, recipe, leaf, before, written_out=written_out)
+
+
+def _sum_terms(
+    coefficients: jax.Array,
+    recipe: Recipe,
+    leaf: jax.Array,
+    before: jax.Array,
+    *,
+    of_z: Callable[[jax.Array], jax.Array] = lambda z: z,
+    written_out: bool = False,
+) -> jax.Array:
+    """Σ_k c_k of_z(z_k) of a leaf."""
+    dtype = wide(leaf.dtype)
+    # Packed numbers are small, and unpacking them from a buffer is far cheaper than drawing them
+    # for every entry; what is not packed should fuse, and never be one.
+    datum = before if recipe.packed else None
+
+    def term(k: jax.Array | int) -> jax.Array:
+        one = query(recipe, k)
+        return coefficients[k].astype(dtype) * of_z(one.draw(leaf.shape, datum).astype(dtype))
+
+    count = coefficients.shape[0]
+    if written_out or count == 1:
+        return sum(map(term, range(count))).astype(leaf.dtype)
+    none = jnp.full(leaf.shape, zero_after(dtype, before))
+    total = jax.lax.fori_loop(0, count, lambda k, total: total + term(k), none)
+    return total.astype(leaf.dtype)
+
+
+def _sum_factors(
+    coefficients: jax.Array, factors: LowRank, leaf: jax.Array, before: jax.Array
+) -> jax.Array:
+    """Σ_k c_k L_k R_kᵀ as one product of rank K r."""
+    if coefficients.shape[0] * factors.left.shape[-1] > _thresholds.FUSED_RANK:
+        # A product has a buffer for its result: one leaf after another, not all at once.
+        coefficients = make_after(lambda c: c, coefficients, before)
+    left = factors.left * coefficients.reshape(-1, *(1,) * (factors.left.ndim - 1))
+    joined = LowRank(_join(left), _join(factors.right), factors.axes, factors.scale)
+    return joined.draw(leaf.shape).astype(leaf.dtype)
+
+
+def _join(parts: jax.Array) -> jax.Array:
+    """(K, ..., rank) -> (..., K rank)."""
+    parts = jnp.moveaxis(parts, 0, -2)
+    return parts.reshape(*parts.shape[:-2], -1)

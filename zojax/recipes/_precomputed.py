@@ -1,0 +1,63 @@
+"""The recipe of a leaf whose z is there."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+from zojax._trees import tree_dataclass
+from zojax.recipes._slicing import strided
+
+
+@tree_dataclass
+class Precomputed:
+    """z of one leaf, or of a part of it, drawn beforehand.
+
+    Attributes:
+      z: float32.
+    """
+
+    z: jax.Array
+
+    @property
+    def packed(self) -> bool:
+        return False
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """Along every axis a part can be had alone."""
+        return (0,) * self.z.ndim
+
+    def draw(self, shape: Sequence[int], datum: jax.Array | None = None) -> jax.Array:
+        """Returns z. The shape and the datum, which says when to draw, have no use here."""
+        del shape, datum
+        return self.z
+
+    def draw_taken(
+        self, axis: int, index: jax.Array, shape: Sequence[int], datum: jax.Array
+    ) -> jax.Array:
+        """Returns the entries `index` of an axis of z: (*index, other axes)."""
+        del shape, datum
+        return jnp.take(jnp.moveaxis(self.z, axis, 0), index, 0)
+
+    # As with `Dense`, a part of the leaf is again a recipe.
+
+    def transpose(self, permutation: Sequence[int]) -> "Precomputed":
+        return Precomputed(jnp.transpose(self.z, permutation))
+
+    def squeeze(self, axis: int) -> "Precomputed":
+        """Drops an axis of length 1."""
+        return Precomputed(jnp.squeeze(self.z, axis))
+
+    def expand(self, axis: int) -> "Precomputed":
+        """Inserts an axis of length 1."""
+        return Precomputed(jnp.expand_dims(self.z, axis))
+
+    def slice(self, axis: int, first: jax.Array | int, length: int, step: int = 1) -> "Precomputed":
+        """`length` entries of an axis, every `step`-th, from `first` on."""
+        return Precomputed(strided(self.z, axis, first, length, step))
+
+    def unstack(self, length: int) -> "Precomputed":
+        """The recipes of the `length` entries of axis 0, stacked: what `lax.scan` goes over."""
+        del length
+        return Precomputed(self.z)

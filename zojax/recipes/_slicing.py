@@ -1,0 +1,12 @@
+"""Every so many-th entry of an axis, from a place that may be traced."""
+
+import jax
+
+
+def strided(
+    array: jax.Array, axis: int, first: jax.Array | int, length: int, step: int = 1
+) -> jax.Array:
+    """`length` entries of an axis, every `step`-th, from `first` on."""
+    span = (length - 1) * step + 1 if length else 0
+    part = jax.lax.dynamic_slice_in_dim(array, first, span, axis)
+    return part[(slice(None),) * axis + (slice(None, None, step),)]

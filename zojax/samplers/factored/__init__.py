@@ -1,0 +1,3 @@
+"""Directions of low rank, products of thin factors."""
+
+from zojax.samplers.factored._factored import factored as factored

@@ -1,0 +1,84 @@
+"""Drawing the parts of factored directions, for all matrices at once."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from zojax._typing import Key, Params
+from zojax.noise import GAUSSIAN, Role, _keys, draw_arrays
+from zojax.samplers.factored._matrices import Kinds, Matrix
+
+_ROLES = {"left": Role.LEFT, "core": Role.CORE, "right": Role.RIGHT}
+_CORE_KINDS = {"identity": "identity", "diagonal": "gaussian", "gaussian": "gaussian"}
+
+
+def draw_part(
+    side: str, kinds: Kinds, key: Key, params: Params, leaves: list[Matrix | None]
+) -> list[jax.Array | None]:
+    """One part ("left", "core" or "right") of every matrix; None where it is an identity."""
+    kind = _CORE_KINDS[kinds.core] if side == "core" else getattr(kinds, side)
+    shapes = [matrix.shapes[side] for matrix in leaves if matrix is not None]
+    if kind == "identity" or not shapes:
+        return [None] * len(shapes)
+    places = [place for place, matrix in enumerate(leaves) if matrix is not None]
+    keys = _keys.leaf_keys(key, params, _ROLES[side])[jnp.array(places)]
+    parts = draw_arrays(GAUSSIAN, keys, shapes)
+    return [_orthonormal(part) for part in parts] if kind == "haar" else parts
+
+
+def kept_part(
+    side: str,
+    kinds: Kinds,
+    period: int | None,
+    kept: list[jax.Array],
+    key: Key,
+    step: jax.Array,
+    params: Params,
+    leaves: list[Matrix | None],
+) -> list[jax.Array]:
+    """A part that is kept for `period` steps (None: for the run), drawn anew where one begins."""
+    return jax.lax.cond(
+        begins(period, step),
+        lambda: past_part(side, kinds, period, key, step, params, leaves),
+        lambda: kept,
+    )
+
+
+def past_part(
+    side: str,
+    kinds: Kinds,
+    period: int | None,
+    key: Key,
+    step: jax.Array,
+    params: Params,
+    leaves: list[Matrix | None],
+) -> list[jax.Array]:
+    """A kept part as it is in some step, drawn from the index of its refresh."""
+    refresh = step // period if period is not None else jnp.zeros_like(step)
+    return draw_part(side, kinds, _keys.refresh_key(key, refresh), params, leaves)
+
+
+def begins(period: int | None, step: jax.Array) -> jax.Array:
+    """Whether a part that is kept for `period` steps is drawn anew in this one."""
+    return step % period == 0 if period is not None else step == 0
+
+
+def _orthonormal(g: jax.Array) -> jax.Array:
+    """Columns with the uniform (Haar) law from a gaussian matrix, float32.
+
+    The Q of the QR decomposition whose R has a positive diagonal (another choice of signs is not
+    uniform), by Gram-Schmidt, each column cleaned twice, which makes them orthogonal to rounding.
+    Not by jnp.linalg.qr: several such calls in one program can wait for each other forever on a CPU
+    of two cores (jax 0.10.2).
+    """
+    exact = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+
+    def add(column: jax.Array, q: jax.Array) -> jax.Array:
+        v = jax.lax.dynamic_index_in_dim(g, column, -1, keepdims=False)
+        for _ in range(2):
+            v = v - exact("...mr,...r->...m", q, exact("...mr,...m->...r", q, v))
+        v = v / jnp.linalg.norm(v, axis=-1, keepdims=True)
+        return jax.lax.dynamic_update_index_in_dim(q, v, column, -1)
+
+    return jax.lax.fori_loop(0, g.shape[-1], add, jnp.zeros_like(g))
