@@ -11,6 +11,7 @@ import pytest
 from tests.fuzz.examples import example
 from tests.fuzz.measured import wrong
 from tests.fuzz.methods import METHODS, runs
+from tests.fuzz.reports import report
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -18,4 +19,4 @@ def test_what_is_applied_is_what_was_measured(name):
     """Another law, tree, step and way of looking for each; the command goes through many."""
     run = example(runs((name,)), list(METHODS).index(name))._replace(quickly=True)
     found = wrong(run)
-    assert not found, f"{run}\n{found[0]}"
+    assert not found, report([(run, found[0])])
