@@ -3,13 +3,13 @@
 from typing import Any
 
 import zojax
-from tests.fuzz import cases, losses, samplers, trees
+from tests.fuzz import cases, losses, methods, samplers, trees
 
 _NAMES = {
     "zojax": zojax,
-    "nan": float("nan"),
     **vars(samplers),
     **vars(trees),
+    **vars(methods),
     **vars(cases),
     **vars(losses),
     **{operation.__name__: operation for operation in losses.OPERATIONS},
@@ -17,5 +17,5 @@ _NAMES = {
 
 
 def read(code: str) -> Any:
-    """The case that this code makes."""
+    """The case, or the run of a method, that this code makes."""
     return eval(code, _NAMES)

@@ -1,13 +1,13 @@
 """What is told about faults."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterable
+from typing import Any
 
-from tests.fuzz.cases import Fault
 
-
-def report(faults: Sequence[Fault]) -> str:
-    """Each fault with code that makes its case again."""
+def report(faults: Iterable[tuple[Any, str]]) -> str:
+    """Each fault with the command that makes its case, or its run of a method, again."""
     return "\n".join(
-        f"\n{fault.what}\nagain: python -m tests.fuzz --case {str(fault.case)!r}"
-        for fault in faults
+        f"\n{what}\nagain: python -m tests.fuzz --case {shlex.quote(repr(case))}"
+        for case, what in faults
     )

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import zojax
-from tests.fuzz.cases import Case, Fault, Setting, faults
+from tests.fuzz.cases import Case, Fault, Setting
+from tests.fuzz.comparing import faults
 from tests.fuzz.losses import Loss, Step
 from tests.fuzz.samplers import Law, labelled
 from tests.fuzz.trees import Leaf, Tree, flat

@@ -5,7 +5,8 @@
 
 import pytest
 
-from tests.fuzz.cases import cases, faults
+from tests.fuzz.cases import cases
+from tests.fuzz.comparing import faults
 from tests.fuzz.examples import example
 from tests.fuzz.reports import report
 from tests.fuzz.shrinking import smaller

@@ -41,7 +41,10 @@ class Witness:
 
     def loss(self, params: Any) -> jax.Array:
         """The loss."""
-        views = [[way(leaf) for way in _ways(leaf, self._ways)] for leaf in jax.tree.leaves(params)]
+        views = [
+            [way(leaf) for way in _ways(leaf, self._ways + place)]
+            for place, leaf in enumerate(jax.tree.leaves(params))
+        ]
         out = jax.ShapeDtypeStruct((), jnp.float32)
         return jax.pure_callback(self._look, out, views, vmap_method="sequential")
 
@@ -72,26 +75,25 @@ def is_origin(point: Point) -> bool:
 
 
 def _ways(leaf: jax.Array, number: int) -> list[Callable[[jax.Array], jax.Array]]:
-    """Some of the ways to look at a leaf; itself comes first."""
-    ways = [lambda w: w]
-    if leaf.ndim and leaf.size:
-        ways += [_rows_by_product, _columns_by_product, _OTHERS[number % len(_OTHERS)]]
-    return ways
+    """Three of the ways to look at a leaf; itself comes first."""
+    if not leaf.ndim or not leaf.size:
+        return [lambda w: w]
+    return [lambda w: w, _PRODUCTS[number % len(_PRODUCTS)], _OTHERS[number % len(_OTHERS)]]
 
 
-def _rows_by_product(w):
-    return jnp.tensordot(jnp.eye(w.shape[0], dtype=w.dtype), w, 1)
+def _identity(w: jax.Array, axis: int) -> jax.Array:
+    return jnp.eye(w.shape[axis], dtype=w.dtype)
 
 
-def _columns_by_product(w):
-    return jnp.tensordot(w, jnp.eye(w.shape[-1], dtype=w.dtype), 1)
-
-
+_PRODUCTS = (
+    lambda w: jnp.tensordot(_identity(w, 0), w, 1),
+    lambda w: jnp.tensordot(w, _identity(w, -1), 1),
+    lambda w: jnp.tensordot(_identity(w, -1), w.T, 1).T,
+)
 _OTHERS = (
     lambda w: w[jnp.arange(w.shape[0])],
     lambda w: jax.lax.map(lambda row: row + 0, w),
     lambda w: jnp.concatenate([w[:1], w[1:]]),
-    lambda w: jnp.tensordot(jnp.eye(w.shape[-1], dtype=w.dtype), w.T, 1).T,
     lambda w: jax.lax.map(lambda i: w[i], jnp.arange(w.shape[0])),
     lambda w: jax.vmap(lambda row: row + 0)(w),
     lambda w: jax.lax.scan(lambda _, row: (None, row + 0), None, w, reverse=True)[1],
