@@ -9,6 +9,7 @@ import optax
 from wild_model import Model
 
 import zojax
+from tests.compiling import AS_USERS_HAVE
 from zojax.training import peak_bytes
 
 LAWS = {
@@ -70,14 +71,16 @@ def step_bytes(model: Model, law: str) -> int:
     """Arguments, results and temporaries of a step whose params and state are donated."""
     tx = zojax.mezo(1e-6, jax.random.key(0), radius=1e-3, sampler=LAWS[law])
     args = _shapes((model.params, jax.eval_shape(tx.init, model.params), model.batch, model.held))
-    return peak_bytes(jax.jit(_step(model, tx), donate_argnums=(0, 1)).lower(*args).compile())
+    return peak_bytes(
+        jax.jit(_step(model, tx), donate_argnums=(0, 1)).lower(*args).compile(AS_USERS_HAVE)
+    )
 
 
 def inference_bytes(model: Model) -> int:
     """The same of the plain loss on twice the batch."""
     doubled = jax.tree.map(lambda array: jnp.concatenate([array, array]), model.batch)
     args = _shapes((model.params, doubled, model.held))
-    return peak_bytes(jax.jit(model.loss).lower(*args).compile())
+    return peak_bytes(jax.jit(model.loss).lower(*args).compile(AS_USERS_HAVE))
 
 
 def check_training_lowers_the_loss(

@@ -45,6 +45,8 @@ class Block:
 
     def draw(self, shape: Sequence[int], datum: jax.Array | None = None) -> jax.Array:
         """Returns z of this shape, float32; only the slice is drawn, and only if it is there."""
+        if 0 in shape:  # a part of the leaf in which the slice has no place
+            return jnp.zeros(shape, jnp.float32)
         inside = tuple(1 if axis in self.cut else n for axis, n in enumerate(shape))
         z = self._if_active(lambda: self.recipe.draw(inside, datum))
         return self.placed(z, jnp.zeros(shape, z.dtype))
