@@ -11,6 +11,9 @@ from tests.compiling import QUICKLY
 # XLA reads this when it starts, here and in the processes that tests start. What was there comes
 # later and goes first.
 os.environ["XLA_FLAGS"] = " ".join((*QUICKLY, os.environ.get("XLA_FLAGS", "")))
+# Programs are lowered in less time without the lines of Python that every operation came from.
+jax.config.update("jax_include_full_tracebacks_in_locations", False)
+jax.config.update("jax_traceback_in_locations_limit", 1)
 # What is imported stays: looking through it again and again takes a tenth of the time of tracing.
 gc.set_threshold(100_000, 50, 50)
 

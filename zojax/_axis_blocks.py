@@ -25,6 +25,14 @@ class AxisBlocks(NamedTuple):
         """At most `count` blocks."""
         return cls(size, -(-size // min(count, size)))
 
+    def in_multiples_of(self, entries: int) -> "AxisBlocks":
+        """Longer blocks, each of a multiple of so many entries."""
+        return self._replace(length=min(-(-self.length // entries) * entries, self.size))
+
+    def whole(self) -> "AxisBlocks":
+        """One block."""
+        return self._replace(length=self.size)
+
     @property
     def count(self) -> int:
         return -(-self.size // self.length)

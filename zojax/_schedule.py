@@ -38,6 +38,8 @@ def draw_after(draw: Callable[[Key], jax.Array], key: Key, datum: jax.Array) -> 
     Under `vmap` over data that share a key (the points of a pair), the draw is shared too.
     """
     ready = true_after(datum)
+    if not isinstance(ready, jax.core.Tracer):
+        return draw(key)
 
     def by_barrier(key: Key) -> jax.Array:
         words = jax.random.key_data(key)
@@ -55,9 +57,12 @@ def make_after(make: Callable[[Any], jax.Array], operand: Any, datum: jax.Array)
 
     For what is small, and would be made again by everything that reads it.
     """
+    ready = true_after(datum)
+    if not isinstance(ready, jax.core.Tracer):
+        return make(operand)
     return jax.lax.platform_dependent(
         operand,
-        cpu=lambda operand: _conditionally(true_after(datum), make, operand),
+        cpu=lambda operand: _conditionally(ready, make, operand),
         default=lambda operand: jax.lax.optimization_barrier(make(operand)),
     )
 

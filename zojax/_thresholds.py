@@ -17,6 +17,11 @@ def block_entries(size: int) -> int:
     return max(int(BLOCK_SHARE * size), LEAST_BLOCK)
 
 
+# Blocks of the last axis are parts of rows, read with gaps, so they wait for leaves twice as large.
+# Their lengths are multiples of what a tile of a matrix unit holds, short ones of half of it.
+ROW_BLOCK_FACTOR = 2
+TILE = 128
+
 # A contraction reads and writes its result once a block of an axis that is summed over, so that
 # waits for leaves so many times larger. Anisotropic noise is held whole up to the same size.
 SUMMED_BLOCK_FACTOR = 4

@@ -50,7 +50,7 @@ def test_it_is_the_sum_of_its_noise_and_factors_in_every_part(view, structure, k
     summed = {*view.columns, *(view.rows if structure == "whole_tensor" else ())}
     for axis in range(3):
         cut = bent.slice(axis, 0, 1)
-        assert (cut is None) == (bent.axes[axis] is None) == (axis in summed or axis == 2)
+        assert (cut is None) == (not bent.divisible[axis]) == (axis in summed)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """A part of a leaf has the noise that it has in the whole leaf."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import zojax
+from tests.compiling import AS_USERS_HAVE
 from zojax.noise import GAUSSIAN, RADEMACHER
 
 PARAMS = jnp.zeros((4, 3, 6))
@@ -76,10 +79,39 @@ def test_parts_equal_the_same_part_of_the_whole(name, key):
         np.testing.assert_allclose(part, whole, rtol=0, atol=atol, err_msg=what)
 
 
-def test_a_cut_through_rows_has_no_recipe(key):
-    """The last axis is a row, drawn as one: the caller has to draw the leaf."""
-    rows = zojax.Dense.of(LENGTHS, key, GAUSSIAN)
+@pytest.mark.parametrize("law", [GAUSSIAN, RADEMACHER], ids=["gaussian", "packed signs"])
+def test_a_part_of_rows_is_drawn_by_itself(law, key):
+    """From any entry on, in and across words of 32 signs, and a part of a part; also in a scan."""
+    rows = zojax.Dense.of((2, 3, 150), key, law)
+    part = rows.slice(2, 5, 140)
+
+    @functools.partial(jax.jit, compiler_options=AS_USERS_HAVE)
+    def run(firsts):
+        def step(carry, stacked):
+            first, one = stacked
+            return carry, one.slice(1, first, 70).draw((3, 70), carry)
+
+        parts = jax.vmap(lambda first: part.slice(2, first, 70).draw((2, 3, 70)))(firsts)
+        single = jax.vmap(lambda first: rows.slice(2, first, 1).squeeze(2).draw((2, 3)))(firsts)
+        layers = jax.lax.scan(step, jnp.zeros(()), (firsts[:2], part.unstack(2)))[1]
+        return rows.draw((2, 3, 150)), parts, single, layers
+
+    firsts = [0, 1, 26, 27, 28, 63, 70]
+    whole, parts, single, layers = run(jnp.array(firsts))
+    for first, one, entry in zip(firsts, parts, single, strict=True):
+        np.testing.assert_array_equal(one, whole[:, :, 5 + first : 75 + first])
+        np.testing.assert_array_equal(entry, whole[:, :, first])
+    for layer, first in enumerate(firsts[:2]):
+        np.testing.assert_array_equal(layers[layer], whole[layer, :, 5 + first : 75 + first])
+
+
+def test_a_cut_through_rows_may_have_no_recipe():
+    """Where a generator draws a row from its beginning, or entries with gaps are meant."""
+    rows = zojax.Dense.of(LENGTHS, jax.random.key(0, impl="rbg"), GAUSSIAN)
     assert rows.slice(2, 0, 3) is None
+    assert rows.divisible == (True, True, False)
+    rows = zojax.Dense.of(LENGTHS, jax.random.key(0, impl="threefry2x32"), GAUSSIAN)
+    assert rows.slice(2, 0, 3, step=2) is None
     assert rows.draw_taken(2, jnp.array([0]), LENGTHS, jnp.zeros(())) is None
     assert rows.transpose((2, 0, 1)).unstack(6) is None
 

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 
 from zojax import _thresholds
+from zojax._axis_blocks import AxisBlocks
 from zojax._dtypes import wide
 from zojax._mesh import spans_devices
 from zojax.evaluation._perturbed import Perturbed
@@ -31,28 +33,62 @@ def cheaper_multiplied_out(leaf: Perturbed, x: jax.Array, tokens: int) -> bool:
     return through > leaf.base.size * (rank + _thresholds.MULTIPLICATIONS_AN_ENTRY)
 
 
-def axis_to_cut(leaf: Perturbed, axes: Sequence[int]) -> int | None:
-    """The longest of these axes along which parts of the leaf can be drawn alone."""
-    alone = [axis for axis in axes if leaf.recipe.axes[axis] is not None]
-    return max(alone, key=lambda axis: leaf.base.shape[axis], default=None)
+class Cut(NamedTuple):
+    """An axis of a leaf, and the blocks of it that are perturbed one after another."""
+
+    axis: int
+    blocks: AxisBlocks
 
 
-def blocks_of_kept(leaf: Perturbed, axis: int) -> int:
-    """How many blocks of an axis that the product keeps are perturbed one after another."""
-    return _blocks(leaf, axis, leaf.budget)
+def cut_of_kept(leaf: Perturbed, axes: Sequence[int]) -> Cut | None:
+    """Blocks of one of the axes that a product keeps; None where the leaf is small enough whole."""
+    axis = _axis_to_cut(leaf, axes)
+    return None if axis is None else _cut(axis, _blocks_of_kept(leaf, axis))
 
 
-def blocks_of_summed(leaf: Perturbed, axis: int) -> int:
-    """How many of an axis that is summed over; each one reads and writes the whole result."""
-    return _blocks(leaf, axis, _thresholds.SUMMED_BLOCK_FACTOR * leaf.budget)
+def cut_of_summed(leaf: Perturbed, axes: Sequence[int]) -> Cut | None:
+    """Blocks of one that it sums over; each one reads and writes the whole result."""
+    axis = _axis_to_cut(leaf, axes)
+    if axis is None:
+        return None
+    return _cut(axis, _blocks(leaf, axis, _thresholds.SUMMED_BLOCK_FACTOR * leaf.budget))
 
 
-def _blocks(leaf: Perturbed, axis: int, budget: int) -> int:
-    count = math.ceil(leaf.base.size / budget)
-    return min(count, leaf.base.shape[axis], _thresholds.MOST_BLOCKS)
+def _cut(axis: int, blocks: AxisBlocks) -> Cut | None:
+    return Cut(axis, blocks) if blocks.count > 1 else None
 
 
-def combs(size: int, blocks: int) -> int | None:
+def _axis_to_cut(leaf: Perturbed, axes: Sequence[int]) -> int | None:
+    """The longest of these axes along which parts of the leaf can be drawn alone.
+
+    The last axis of the leaf, along which rows run, only for want of another one; on a mesh never.
+    """
+    alone = [axis for axis in axes if leaf.recipe.divisible[axis] and leaf.base.shape[axis]]
+    others = [axis for axis in alone if not _is_last(leaf, axis)]
+    axes = others or ([] if spans_devices() else alone)
+    return max(axes, key=lambda axis: leaf.base.shape[axis], default=None)
+
+
+def _is_last(leaf: Perturbed, axis: int) -> bool:
+    return axis == leaf.base.ndim - 1
+
+
+def _blocks_of_kept(leaf: Perturbed, axis: int) -> AxisBlocks:
+    blocks = _blocks(leaf, axis, leaf.budget)
+    if not _is_last(leaf, axis):
+        return blocks
+    if leaf.base.size <= _thresholds.ROW_BLOCK_FACTOR * leaf.budget:
+        return blocks.whole()
+    tile = _thresholds.TILE if blocks.length > _thresholds.TILE else _thresholds.TILE // 2
+    return blocks.in_multiples_of(tile)
+
+
+def _blocks(leaf: Perturbed, axis: int, budget: int) -> AxisBlocks:
+    count = max(math.ceil(leaf.base.size / budget), 1)
+    return AxisBlocks.of_count(leaf.base.shape[axis], min(count, _thresholds.MOST_BLOCKS))
+
+
+def combs(blocks: AxisBlocks) -> int | None:
     """How many combs an axis is cut into, each with every so many-th entry; None for blocks.
 
     On a mesh a block of an axis may lie on one device, and would be sent to the others. A comb has
@@ -60,4 +96,5 @@ def combs(size: int, blocks: int) -> int | None:
     """
     if not spans_devices():
         return None
-    return next((n for n in range(blocks, 2 * blocks + 1) if size % n == 0), None)
+    least = blocks.count
+    return next((n for n in range(least, 2 * least + 1) if blocks.size % n == 0), None)

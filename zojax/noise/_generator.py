@@ -32,7 +32,9 @@ def fold_in(keys: Key, data: ArrayLike) -> Key:
     return jax.random.wrap_key_data(jnp.stack(folded, -1), impl=jax.random.key_impl(keys))
 
 
-def row_bits(keys: Key, rows: jax.Array, width: int) -> jax.Array:
+def row_bits(
+    keys: Key, rows: jax.Array, width: int, first: jax.Array | int | None = None
+) -> jax.Array:
     """Random words, uint32, (rows, width), row by row.
 
     Word j of row i is that of the counter (i, j); with another generator than threefry2x32, which
@@ -42,14 +44,22 @@ def row_bits(keys: Key, rows: jax.Array, width: int) -> jax.Array:
       keys: one for all rows, or one for each, (rows,).
       rows: their numbers, (rows,).
       width: words in a row.
+      first: number of the first word, for a part of the rows. Only where `has_columns` says so.
     """
-    if not _is_threefry2x32(keys):
+    if not has_columns(keys):
         return jax.vmap(lambda key: jax.random.bits(key, (width,), jnp.uint32))(fold_in(keys, rows))
     words = jax.random.key_data(keys)
     row = jax.lax.convert_element_type(rows, jnp.uint32)[:, None]
     column = jnp.arange(width, dtype=jnp.uint32)
+    if first is not None:
+        column = column + jax.lax.convert_element_type(first, jnp.uint32)
     first, second = _threefry2x32(words[..., :1], words[..., 1:], row, column)
     return first ^ second
+
+
+def has_columns(keys: Key) -> bool:
+    """Whether a word of a row can be drawn without those before it."""
+    return _is_threefry2x32(keys)
 
 
 def _is_threefry2x32(keys: Key) -> bool:

@@ -19,23 +19,34 @@ class Law(NamedTuple):
     """How rows are drawn, in two halves, so that what is random can be kept packed.
 
     Attributes:
-      generate: (the leaf's key or one for each row, numbers of the rows, row width) -> random
-        numbers, one entry a row.
+      generate: (the leaf's key or one for each row, numbers of the rows, row width, first entry or
+        None) -> random numbers, one entry a row. With a first entry (`has_columns` says whether
+        the generator has it), those of a part of the rows, as wide as is said.
       expand: (random numbers, row width) -> the rows, float32, (rows, width).
       packed: whether the random numbers are smaller than the rows, and worth keeping.
     """
 
-    generate: Callable[[Key, jax.Array, int], jax.Array]
+    generate: Callable[[Key, jax.Array, int, jax.Array | int | None], jax.Array]
     expand: Callable[[jax.Array, int], jax.Array]
     packed: bool
 
 
-def _normal(keys: Key, rows: jax.Array, width: int) -> jax.Array:
-    return normal(row_bits(keys, rows, width))
+def _normal(
+    keys: Key, rows: jax.Array, width: int, first: jax.Array | int | None = None
+) -> jax.Array:
+    return normal(row_bits(keys, rows, width, first))
 
 
-def _words(keys: Key, rows: jax.Array, width: int) -> jax.Array:
-    return row_bits(keys, rows, -(-width // 32))[..., None]
+def _words(
+    keys: Key, rows: jax.Array, width: int, first: jax.Array | int | None = None
+) -> jax.Array:
+    count = -(-width // 32)
+    if first is None:
+        return row_bits(keys, rows, count)[..., None]
+    first = jax.lax.convert_element_type(first, jnp.uint32)
+    words, bit = row_bits(keys, rows, count + 1, first // 32), first % 32
+    # The bits from that of the first entry on. A shift by 32 is not defined.
+    return ((words[:, :-1] >> bit) | (words[:, 1:] << 1 << (31 - bit)))[..., None]
 
 
 def _signs(words: jax.Array, width: int) -> jax.Array:

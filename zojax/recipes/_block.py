@@ -38,10 +38,10 @@ class Block:
         return self.recipe.packed
 
     @property
-    def axes(self) -> tuple:
-        """Along which axes a part can be drawn alone: those of the recipe, and the cut ones."""
-        axes = self.recipe.axes
-        return tuple(0 if axis in self.cut else step for axis, step in enumerate(axes))
+    def divisible(self) -> tuple[bool, ...]:
+        """Along the axes of the recipe, and the cut ones."""
+        of_recipe = self.recipe.divisible
+        return tuple(axis in self.cut or divisible for axis, divisible in enumerate(of_recipe))
 
     def draw(self, shape: Sequence[int], datum: jax.Array | None = None) -> jax.Array:
         """Returns z of this shape, float32; only the slice is drawn, and only if it is there."""

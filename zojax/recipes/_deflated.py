@@ -8,7 +8,6 @@ nowhere: one draw is enough for both.
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -39,10 +38,11 @@ class Deflated:
     summed: tuple[int, ...] = static()
 
     @property
-    def axes(self) -> tuple[Any, ...]:
-        """As of the noise; None where a part along this axis has not all that is summed."""
+    def divisible(self) -> tuple[bool, ...]:
+        """As the noise; but along the axes of the sum a part has not all that is summed."""
         return tuple(
-            None if axis in self.summed else kind for axis, kind in enumerate(self.noise.axes)
+            of_noise and axis not in self.summed
+            for axis, of_noise in enumerate(self.noise.divisible)
         )
 
     @property

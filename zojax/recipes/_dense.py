@@ -1,5 +1,6 @@
 """The recipe of a dense direction of one leaf: noise addressed by row."""
 
+import dataclasses
 import functools
 import math
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 from zojax._schedule import draw_after, hidden_slicer
 from zojax._trees import static, tree_dataclass
 from zojax._typing import Key
-from zojax.noise import Law
+from zojax.noise import Law, has_columns
 
 
 @tree_dataclass
@@ -27,6 +28,7 @@ class Dense:
       start: number of the first row, shape (), int32.
       law: the law of the entries.
       axes: for every axis, by how many rows it steps; None for the axis that a row runs along.
+      column: number of the first entry of a row, shape (), int32; None in whole rows.
     """
 
     key: Key
@@ -34,6 +36,7 @@ class Dense:
     start: jax.Array
     law: Law = static()
     axes: tuple[int | None, ...] = static()
+    column: jax.Array | None = None
 
     @classmethod
     def of(
@@ -49,13 +52,19 @@ class Dense:
         """Whether what is random is smaller than z, and worth a buffer of its own."""
         return self.law.packed
 
+    @property
+    def divisible(self) -> tuple[bool, ...]:
+        """Along every axis; along rows if the generator can start inside them."""
+        in_rows = has_columns(self.key)
+        return tuple(in_rows if step is None else True for step in self.axes)
+
     def draw(self, shape: Sequence[int], datum: jax.Array | None = None) -> jax.Array:
         """Returns z of this shape, float32; with a datum, drawn when that is known.
 
         For several starts at once, their shape comes first: (*starts, *shape).
         """
         shape, starts = tuple(shape), jnp.shape(self.start)
-        numbers = _numbers(self.key, self.start, datum, self.law, shape, self.axes)
+        numbers = _numbers(self.key, self.start, self.column, datum, self.law, shape, self.axes)
         width = _width(shape, self.axes)
         z = self.scale * self.law.expand(numbers, width)
         if None not in self.axes:
@@ -97,7 +106,7 @@ class Dense:
         """`length` entries of an axis, every `step`-th, from `first` on."""
         del length
         if (stride := self.axes[axis]) is None:
-            return None
+            return self._from_column(first) if step == 1 and has_columns(self.key) else None
         axes = (*self.axes[:axis], stride * step, *self.axes[axis + 1 :])
         return self._at(self.start + stride * first, axes)
 
@@ -111,10 +120,15 @@ class Dense:
             self.start + stride * jnp.arange(length, dtype=jnp.int32),
             self.law,
             self.axes[1:],
+            None if self.column is None else jnp.broadcast_to(self.column, (length,)),
         )
 
     def _at(self, start: jax.Array, axes: tuple[int | None, ...]) -> "Dense":
-        return Dense(self.key, self.scale, start, self.law, axes)
+        return Dense(self.key, self.scale, start, self.law, axes, self.column)
+
+    def _from_column(self, first: jax.Array | int) -> "Dense":
+        before = 0 if self.column is None else self.column
+        return dataclasses.replace(self, column=jnp.int32(before + first))
 
 
 # Traced once for all leaves that are alike, and compiled for each.
@@ -122,6 +136,7 @@ class Dense:
 def _numbers(
     key: Key,
     start: jax.Array,
+    column: jax.Array | None,
     datum: jax.Array | None,
     law: Law,
     shape: tuple[int, ...],
@@ -135,7 +150,7 @@ def _numbers(
         for n, step in zip(shape, axes, strict=True):
             if step is not None:
                 rows = rows[..., None] + step * jnp.arange(n, dtype=jnp.int32)
-        return law.generate(key, rows.reshape(-1), _width(shape, axes))
+        return law.generate(key, rows.reshape(-1), _width(shape, axes), column)
 
     return generate(key) if datum is None else draw_after(generate, key, datum)
 

@@ -64,6 +64,11 @@ class LowRank:
     def packed(self) -> bool:
         return False
 
+    @property
+    def divisible(self) -> tuple[bool, ...]:
+        """Along every axis."""
+        return (True,) * len(self.axes)
+
     def draw(self, shape: Sequence[int], datum: jax.Array | None = None) -> jax.Array:
         """Returns z of this shape, float32; with a datum, multiplied out when that is known."""
         del shape

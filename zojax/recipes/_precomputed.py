@@ -24,9 +24,9 @@ class Precomputed:
         return False
 
     @property
-    def axes(self) -> tuple[int, ...]:
-        """Along every axis a part can be had alone."""
-        return (0,) * self.z.ndim
+    def divisible(self) -> tuple[bool, ...]:
+        """Along every axis."""
+        return (True,) * self.z.ndim
 
     def draw(self, shape: Sequence[int], datum: jax.Array | None = None) -> jax.Array:
         """Returns z. The shape and the datum, which says when to draw, have no use here."""

@@ -14,13 +14,12 @@ class Recipe(Protocol):
     numbers. Where the recipe cannot follow, the method returns None, and the caller draws the leaf.
 
     Attributes:
-      axes: for every axis of the leaf something about its entries; None where a part along this
-        axis cannot be drawn alone.
+      divisible: for every axis of the leaf whether a part along it can be drawn alone.
       packed: whether what is random is smaller than z, and worth a buffer of its own.
     """
 
     @property
-    def axes(self) -> tuple[Any, ...]: ...
+    def divisible(self) -> tuple[bool, ...]: ...
 
     @property
     def packed(self) -> bool: ...

@@ -24,10 +24,9 @@ class Sum:
     parts: tuple[Dense | Precomputed | LowRank, ...]
 
     @property
-    def axes(self) -> tuple[Any, ...]:
-        """For every axis what the first part says; None where a row of some part runs along it."""
-        kinds = zip(*(part.axes for part in self.parts), strict=True)
-        return tuple(None if None in of_axis else of_axis[0] for of_axis in kinds)
+    def divisible(self) -> tuple[bool, ...]:
+        """Along the axes along which all parts are."""
+        return tuple(map(all, zip(*(part.divisible for part in self.parts), strict=True)))
 
     @property
     def packed(self) -> bool:

@@ -6,16 +6,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from zojax._axis_blocks import AxisBlocks
 from zojax._mesh import has_explicit_axes
 from zojax._schedule import true_after
-from zojax.evaluation._cost import combs
+from zojax.evaluation._cost import Cut, combs
 from zojax.evaluation._perturbed import Perturbed, teeth
 from zojax.evaluation.rules._dot import Dot
 
 
 def in_blocks(
-    by_axis: Callable[..., jax.Array], x: jax.Array, leaf: Perturbed, dot: Dot, *cut: int
+    by_axis: Callable[..., jax.Array], x: jax.Array, leaf: Perturbed, dot: Dot, cut: Cut
 ) -> jax.Array:
     """By the kept or the summed axis; where blocks lie on a mesh is the compiler's business.
 
@@ -24,25 +23,25 @@ def in_blocks(
       x: what the leaf is contracted with.
       leaf: lies as it is stored.
       dot: how.
-      *cut: the axis of the leaf and the number of blocks.
+      cut: of the leaf.
     """
     if not has_explicit_axes():
-        return by_axis(x, leaf, dot, *cut)
+        return by_axis(x, leaf, dot, cut)
     out = _shape_of_result(x, leaf, dot)
     unplaced = dot.changed(out_sharding=None)
     return jax.sharding.auto_axes(
-        lambda x, leaf: by_axis(x, leaf, unplaced, *cut), out_sharding=out.sharding.spec
+        lambda x, leaf: by_axis(x, leaf, unplaced, cut), out_sharding=out.sharding.spec
     )(x, leaf)
 
 
-def by_kept_axis(x: jax.Array, leaf: Perturbed, dot: Dot, axis: int, blocks: int) -> jax.Array:
+def by_kept_axis(x: jax.Array, leaf: Perturbed, dot: Dot, cut: Cut) -> jax.Array:
     """Each block of the leaf gives its own part of the result."""
-    size = leaf.base.shape[axis]
+    axis, blocks = cut
     kept = dot.kept_of_w(leaf.ndim)
     out = _shape_of_result(x, leaf, dot)
     along = len(out.shape) - len(kept) + kept.index(axis)
-    if (count := combs(size, blocks)) is not None:
-        shape = (*out.shape[:along], size // count, count, *out.shape[along + 1 :])
+    if (count := combs(blocks)) is not None:
+        shape = (*out.shape[:along], blocks.size // count, count, *out.shape[along + 1 :])
 
         def comb(i: jax.Array, out: jax.Array) -> jax.Array:
             part = dot(x, leaf.comb(axis, i, count).dense(x))
@@ -50,30 +49,29 @@ def by_kept_axis(x: jax.Array, leaf: Perturbed, dot: Dot, axis: int, blocks: int
 
         parts = jax.lax.fori_loop(0, count, comb, _empty(shape, out.dtype, x))
         return parts.reshape(out.shape)
-    cut = AxisBlocks.of_count(size, blocks)
 
     def write(block: jax.Array, out: jax.Array) -> jax.Array:
-        first = cut.first(block)
-        part = dot(x, leaf.slice(axis, first, cut.length).dense(x))
+        first = blocks.first(block)
+        part = dot(x, leaf.slice(axis, first, blocks.length).dense(x))
         return jax.lax.dynamic_update_slice_in_dim(out, part, first, along)
 
-    return jax.lax.fori_loop(0, cut.count, write, _empty(out.shape, out.dtype, x))
+    return jax.lax.fori_loop(0, blocks.count, write, _empty(out.shape, out.dtype, x))
 
 
-def by_summed_axis(x: jax.Array, leaf: Perturbed, dot: Dot, axis: int, blocks: int) -> jax.Array:
+def by_summed_axis(x: jax.Array, leaf: Perturbed, dot: Dot, cut: Cut) -> jax.Array:
     """Each block of the leaf, with its part of x, gives a term of the result."""
+    axis, blocks = cut
     along = dot.contract_x[tuple(dot.contract_w).index(axis)]
-    size = leaf.base.shape[axis]
     term_of = dot.summed_widely(x)
-    if (count := combs(size, blocks)) is not None:
+    if (count := combs(blocks)) is not None:
         whole, rest = count, 0
 
         def term(i: jax.Array) -> jax.Array:
             return term_of(teeth(x, along, i, count), leaf.comb(axis, i, count).dense(x))
 
     else:
-        length = -(-size // blocks)
-        whole, rest = divmod(size, length)
+        length = blocks.length
+        whole, rest = divmod(blocks.size, length)
 
         def term(i: jax.Array, length: int = length, first: int = 0) -> jax.Array:
             first = first + i * length
@@ -84,7 +82,7 @@ def by_summed_axis(x: jax.Array, leaf: Perturbed, dot: Dot, axis: int, blocks: i
     zeros = jnp.zeros(out.shape, out.dtype) + _zero(out.dtype, x)
     total = jax.lax.fori_loop(0, whole, lambda i, total: total + term(i), zeros)
     if rest:
-        total = total + term(0, rest, size - rest)
+        total = total + term(0, rest, blocks.size - rest)
     return total.astype(_shape_of_result(x, leaf, dot).dtype)
 
 

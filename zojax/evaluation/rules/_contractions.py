@@ -16,12 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from zojax.evaluation._cost import (
-    axis_to_cut,
-    blocks_of_kept,
-    blocks_of_summed,
-    cheaper_multiplied_out,
-)
+from zojax.evaluation._cost import cheaper_multiplied_out, cut_of_kept, cut_of_summed
 from zojax.evaluation._perturbed import Perturbed
 from zojax.evaluation._sequence import is_result, own_sequence
 from zojax.evaluation.rules._blocked_contractions import by_kept_axis, by_summed_axis, in_blocks
@@ -89,9 +84,10 @@ def _contract_base(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
 
 def _contract_dense(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
     """With the perturbed leaf, whole or in blocks of it."""
-    kept, summed = axis_to_cut(leaf, dot.kept_of_w(leaf.ndim)), axis_to_cut(leaf, dot.contract_w)
-    if kept is not None and (blocks := blocks_of_kept(leaf, kept)) > 1:
-        return in_blocks(by_kept_axis, x, leaf, dot, kept, blocks)
-    if summed is not None and (blocks := blocks_of_summed(leaf, summed)) > 1:
-        return in_blocks(by_summed_axis, x, leaf, dot, summed, blocks)
+    kept = cut_of_kept(leaf, dot.kept_of_w(leaf.ndim))
+    summed = cut_of_summed(leaf, dot.contract_w)
+    if kept and (summed is None or kept.blocks.count >= summed.blocks.count):
+        return in_blocks(by_kept_axis, x, leaf, dot, kept)
+    if summed:
+        return in_blocks(by_summed_axis, x, leaf, dot, summed)
     return dot(x, leaf.dense(x))

@@ -126,7 +126,7 @@ def _contract(
       datum: is known before anything is drawn.
     """
     blocks = -(-math.prod(shape) // budget)
-    if blocks <= 1 or len(shape) < 2 or recipe.axes[0] is None:
+    if blocks <= 1 or len(shape) < 2 or not recipe.divisible[0]:
         return contracted(recipe.draw(shape, datum), weights, summed)
     cut = AxisBlocks.of_count(shape[0], blocks)
 
