@@ -37,6 +37,39 @@ def _index(function):
 IDS = jnp.array([[3, 0, 0], [5, 1, 2]])
 OUTSIDE = jnp.array([-9, -6, -1, 0, 5, 6, 99])
 
+_NHWC = ("NHWC", "HWIO", "NHWC")
+# Convolutions: the whole kernel is drawn, once, where it meets the data.
+CONVOLUTIONS = {
+    "features_last": Case(
+        lambda w: jax.lax.conv_general_dilated(
+            data(2, 5, 4, 3), w, (1, 2), "SAME", dimension_numbers=_NHWC
+        ),
+        (3, 2, 3, 6),
+        108,
+    ),
+    "features_first": Case(
+        lambda w: jax.lax.conv(data(2, 3, 5, 5), w, (1, 1), "VALID"), (6, 3, 2, 2), 72
+    ),
+    "along_one_axis_and_dilated": Case(
+        lambda w: jax.lax.conv_general_dilated(
+            data(2, 9, 3), w, (1,), [(1, 2)], (2,), (2,), dimension_numbers=("NWC", "WIO", "NWC")
+        ),
+        (2, 3, 5),
+        30,
+    ),
+    "kernel_turned": Case(
+        lambda w: jax.lax.conv(data(2, 3, 5, 5), w.transpose(3, 2, 0, 1), (1, 1), "VALID"),
+        (2, 2, 3, 6),
+        72,
+    ),
+    "in_narrow_numbers": Case(
+        lambda w: jax.lax.conv(data(2, 3, 5, 5).astype(jnp.bfloat16), w, (1, 1), "VALID"),
+        (6, 3, 2, 2),
+        72,
+        jnp.bfloat16,
+    ),
+}
+
 # Contractions: the whole leaf is drawn, once, where it meets the data.
 CONTRACTIONS = {
     "weight_right": Case(lambda w: data(5, 6) @ w, (6, 4), 24),
@@ -233,8 +266,15 @@ FALLBACKS = {
     "compared": Case(lambda w: w > 0, (6, 4), 24),
     "updated": Case(lambda w: w.at[2].set(5.0).at[0, 1].add(1.0), (6, 4), 24),
     "normalized": Case(lambda w: data(5, 6) @ (w / jnp.linalg.norm(w, axis=0)), (6, 4), 24),
-    "convolved": Case(
-        lambda w: jax.lax.conv(data(1, 2, 5, 5), w, (1, 1), "SAME"), (3, 2, 2, 2), 24
+    "convolved_in_groups": Case(
+        lambda w: jax.lax.conv_general_dilated(
+            data(1, 4, 5, 5), w, (1, 1), "SAME", feature_group_count=2
+        ),
+        (6, 2, 2, 2),
+        48,
+    ),
+    "convolved_with": Case(
+        lambda w: jax.lax.conv(w, data(3, 2, 2, 2), (1, 1), "SAME"), (1, 2, 5, 5), 50
     ),
     "returned": Case(lambda w: w, (6, 4), 24),
     "returned_by_a_branch": Case(

@@ -14,10 +14,18 @@ RADIUS = jnp.array([0.25, -0.25])
 CONTRACTIONS = {
     "kept_axis": (lambda w: data(3, 7) @ w.T, (61, 7)),
     "kept_axis_of_the_weight_on_the_left": (lambda w: w @ data(7, 3), (61, 7)),
-    "summed_axis": (lambda w: data(3, 61) @ w, (61, 7)),
+    "summed_axis": (lambda w: jnp.einsum("bij,ij->b", data(3, 61, 7), w), (61, 7)),
+    "summed_vector": (lambda w: data(3, 261) @ w, (261,)),
     "kept_axis_of_heads": (lambda w: jnp.einsum("bthf,hfd->btd", data(2, 3, 7, 4), w), (7, 4, 5)),
     "kept_axis_between": (lambda w: jnp.einsum("bd,hdf->bhf", data(3, 5), w), (23, 5, 3)),
     "experts": (lambda w: jnp.einsum("ebd,ehd->beh", data(3, 2, 5), w), (3, 23, 5)),
+    "kept_axis_within_rows": (lambda w: data(3, 7) @ w, (7, 200)),
+    "kept_axis_of_a_kernel": (
+        lambda w: jax.lax.conv_general_dilated(
+            data(2, 5, 5, 3), w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        ),
+        (2, 2, 3, 200),
+    ),
     "cut_out": (lambda w: data(3, 5) @ w[3:50, 0].T, (61, 1, 5)),
 }
 
@@ -25,6 +33,7 @@ CONTRACTIONS = {
 @pytest.fixture
 def small_budget(monkeypatch):
     monkeypatch.setattr(_thresholds, "BLOCK_SHARE", 0.0)
+    monkeypatch.setattr(_thresholds, "TILE", 2)
 
     def of(entries):
         monkeypatch.setattr(_thresholds, "LEAST_BLOCK", entries)
@@ -62,12 +71,12 @@ def test_a_block_is_a_fraction_of_the_leaf(name, small_budget, drawn):
 
 
 def test_low_precision_sums_of_blocks_are_accumulated_in_float32(small_budget):
-    """Else 61 terms of one bfloat16 sum would lose 1e-2 of it."""
-    x, w = (data(3, 61) ** 2).astype(jnp.bfloat16), (data(61, 7) ** 2).astype(jnp.bfloat16)
+    """Else 427 terms of one bfloat16 sum would lose 1e-2 of it."""
+    x, w = (data(3, 61, 7) ** 2).astype(jnp.bfloat16), (data(61, 7) ** 2).astype(jnp.bfloat16)
     small_budget(1)
 
     def loss(w):
-        return jnp.float32(0), x @ w
+        return jnp.float32(0), jnp.einsum("bij,ij->b", x, w)
 
     directions, _ = zojax.rademacher().draw((), jax.random.key(3), jnp.int32(0), 1, w)
     evaluated = [

@@ -6,18 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rule_cases import CALLS, CONTRACTIONS, FALLBACKS, GATHERS, STRUCTURE, data
+from rule_cases import CALLS, CONTRACTIONS, CONVOLUTIONS, FALLBACKS, GATHERS, STRUCTURE, data
 
 import zojax
 
 GROUPS = {
     "contractions": CONTRACTIONS,
+    "convolutions": CONVOLUTIONS,
     "structure": STRUCTURE,
     "gathers": GATHERS,
     "calls": CALLS,
     "fallbacks": FALLBACKS,
 }
-LAZY = {**CONTRACTIONS, **STRUCTURE, **GATHERS, **CALLS}
+LAZY = {**CONTRACTIONS, **CONVOLUTIONS, **STRUCTURE, **GATHERS, **CALLS}
 LAWS = {"rademacher": zojax.rademacher(), "rank_1": zojax.factored(1)}
 RADIUS = jnp.array([0.25, -0.25])
 
@@ -98,6 +99,37 @@ def test_a_factored_direction_is_never_multiplied_out(name, drawn):
     jax.eval_shape(lambda leaves: outputs(functions, leaves, "rank_1"), leaves)
     assert drawn.fallbacks == []
     assert drawn.entries == []
+
+
+def _kernel_as_a_matrix(path, leaf):
+    """The output's features of the kernels above are its longest axis."""
+    features = leaf.shape.index(max(leaf.shape))
+    others = tuple(axis for axis in range(leaf.ndim) if axis != features)
+    return zojax.MatrixView(rows=others, columns=(features,))
+
+
+def _turned(path, leaf):
+    view = _kernel_as_a_matrix(path, leaf)
+    return view._replace(rows=view.columns, columns=view.rows)
+
+
+@pytest.mark.parametrize("views", [_kernel_as_a_matrix, _turned])
+def test_a_kernel_that_is_one_matrix_is_never_multiplied_out(views, drawn, monkeypatch):
+    """Its images go through the rank."""
+    monkeypatch.setitem(LAWS, "rank_2", zojax.factored(2, views=views))
+    leaves = {name: leaf_of(case) for name, case in CONVOLUTIONS.items()}
+    both.clear_cache()
+    lazy, dense = both("convolutions", leaves, "rank_2")
+    for name, leaf in leaves.items():
+        atol = 5e-2 if leaf.dtype == jnp.bfloat16 else 5e-6
+        assert_close(lazy[name], dense[name], name, rtol=5e-6, atol=atol)
+    jax.eval_shape(lambda leaves: outputs(_functions(leaves), leaves, "rank_2"), leaves)
+    assert drawn.fallbacks == []
+    assert drawn.entries == []
+
+
+def _functions(names):
+    return {name: LAZY[name].function for name in names}
 
 
 def test_custom_derivatives_are_taken_out(drawn):

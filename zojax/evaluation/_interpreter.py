@@ -15,7 +15,14 @@ from jax.extend import core
 from zojax.evaluation._perturbed import Perturbed
 from zojax.evaluation._program import bind
 from zojax.evaluation._report import drawn
-from zojax.evaluation.rules import _contractions, _control_flow, _gather, _shapes, _sharding
+from zojax.evaluation.rules import (
+    _contractions,
+    _control_flow,
+    _convolutions,
+    _gather,
+    _shapes,
+    _sharding,
+)
 
 Rule = Callable[[core.JaxprEqn, list[Any]], list[Any] | None]
 
@@ -58,6 +65,7 @@ def _is_datum(operand: Any) -> bool:
 
 RULES: dict[str, Rule] = {
     "dot_general": _contractions.dot_general,
+    "conv_general_dilated": _convolutions.conv_general_dilated,
     "gather": _gather.gather,
     "convert_element_type": _shapes.convert_element_type,
     "copy": _shapes.same,

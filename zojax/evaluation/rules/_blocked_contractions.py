@@ -10,7 +10,7 @@ from zojax._mesh import has_explicit_axes
 from zojax._schedule import true_after
 from zojax.evaluation._cost import Cut, combs
 from zojax.evaluation._perturbed import Perturbed, teeth
-from zojax.evaluation.rules._dot import Dot
+from zojax.evaluation.rules._dot import Dot, Product
 
 
 def in_blocks(
@@ -34,12 +34,11 @@ def in_blocks(
     )(x, leaf)
 
 
-def by_kept_axis(x: jax.Array, leaf: Perturbed, dot: Dot, cut: Cut) -> jax.Array:
+def by_kept_axis(x: jax.Array, leaf: Perturbed, dot: Product, cut: Cut) -> jax.Array:
     """Each block of the leaf gives its own part of the result."""
     axis, blocks = cut
-    kept = dot.kept_of_w(leaf.ndim)
     out = _shape_of_result(x, leaf, dot)
-    along = len(out.shape) - len(kept) + kept.index(axis)
+    along = dot.place_of(axis, x, leaf.ndim)
     if (count := combs(blocks)) is not None:
         shape = (*out.shape[:along], blocks.size // count, count, *out.shape[along + 1 :])
 

@@ -18,7 +18,8 @@ from jax.extend import core
 
 from zojax.evaluation._cost import cheaper_multiplied_out, cut_of_kept, cut_of_summed
 from zojax.evaluation._perturbed import Perturbed
-from zojax.evaluation._sequence import is_result, own_sequence
+from zojax.evaluation._sequence import is_result
+from zojax.evaluation.rules._active_blocks import contract_if_active
 from zojax.evaluation.rules._blocked_contractions import by_kept_axis, by_summed_axis, in_blocks
 from zojax.evaluation.rules._dot import Dot
 from zojax.evaluation.rules._low_rank_contractions import through_the_rank
@@ -71,14 +72,7 @@ def _contract_base(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
             default=lambda: through_the_rank(x, leaf, dot),
         )
     if isinstance(leaf.recipe, Block) and not leaf.recipe.cut:
-        inside = leaf.replaced(leaf.base, leaf.recipe.recipe)
-
-        def active() -> jax.Array:
-            # A branch holds all that it reads, so it does not read the result before.
-            with own_sequence():
-                return _contract_base(x, inside, dot)
-
-        return jax.lax.cond(leaf.recipe.active, active, lambda: dot(x, leaf.cast(leaf.base)))
+        return contract_if_active(lambda x, leaf: _contract_base(x, leaf, dot), x, leaf, dot)
     return _contract_dense(x, leaf, dot)
 
 

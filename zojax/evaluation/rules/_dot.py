@@ -1,9 +1,21 @@
-"""A contraction as a loss asks for it."""
+"""A product of an array and a weight as a loss asks for it."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+
+
+class Product(Protocol):
+    """What a loss makes of an array and a weight: a contraction, or a convolution."""
+
+    def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
+        """Returns x · w."""
+        ...
+
+    def place_of(self, axis: int, x: jax.Array, ndim: int) -> int:
+        """Which axis of the result is this one of w, which has `ndim` axes."""
+        ...
 
 
 class Dot(NamedTuple):
@@ -37,6 +49,11 @@ class Dot(NamedTuple):
     def kept_of_w(self, ndim: int) -> list[int]:
         """The axes of w alone, which has this many axes, that the result has."""
         return [axis for axis in range(ndim) if axis not in (*self.contract_w, *self.batch_w)]
+
+    def place_of(self, axis: int, x: jax.Array, ndim: int) -> int:
+        """Which axis of the result is this one of w alone, which has `ndim` axes."""
+        before = len(self.batch_x) + len(self.kept_of_x(x))
+        return before + self.kept_of_w(ndim).index(axis)
 
     def changed(self, **how: Any) -> "Dot":
         """With some of the other parameters changed."""
