@@ -7,6 +7,7 @@ import jax
 import pytest
 
 from tests.compiling import QUICKLY
+from tests.slow_tests import slow_tests
 
 # XLA reads this when it starts, here and in the processes that tests start. What was there comes
 # later and goes first.
@@ -16,6 +17,14 @@ jax.config.update("jax_include_full_tracebacks_in_locations", False)
 jax.config.update("jax_traceback_in_locations_limit", 1)
 # What is imported stays: looking through it again and again takes a tenth of the time of tracing.
 gc.set_threshold(100_000, 50, 50)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
+def pytest_collection_modifyitems(items):
+    slow = slow_tests()
+    for item in items:
+        if item.nodeid in slow:
+            item.add_marker("slow")
 
 
 def pytest_collection_finish():

@@ -29,8 +29,8 @@ class Tally:
 
         @functools.cache
         def counted(law):
-            def generate(key, rows, width):
-                return self._passed(law.generate(key, rows, width))
+            def generate(key, rows, width, first=None):
+                return self._passed(law.generate(key, rows, width, first))
 
             return law._replace(generate=generate)
 

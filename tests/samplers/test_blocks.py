@@ -130,7 +130,9 @@ def test_blocks_times_the_mean_estimate_is_the_gradient_exactly(key, x64):
         return flat @ hessian @ flat / 2 + slope @ flat
 
     def mean_of_signs(signs):
-        law = GAUSSIAN._replace(generate=lambda key, rows, width: jnp.tile(signs, (rows.size, 1)))
+        law = GAUSSIAN._replace(
+            generate=lambda key, rows, width, first: jnp.tile(signs, (rows.size, 1))
+        )
 
         def recall(*args):
             return tuple(
