@@ -19,9 +19,9 @@ class Dense:
     """z of one leaf: a key and a law, drawn row by row; nothing of the leaf's size is stored.
 
     A row runs along one axis (the leaf's last); the others are numbered through in C order, and
-    row i is drawn from (key, i) alone, and with threefry2x32 its entry j from (key, i, j). A part of
-    the leaf (a slice, a gathered row, one layer of a stack, one shard) is again a `Dense` that names
-    the same rows, so its values are the same.
+    row i is drawn from (key, i) alone, its entry j, with threefry2x32, from (key, i, j). A part of
+    the leaf (a slice, a gathered row, one layer of a stack, one shard) is again a `Dense` that
+    names the same rows, so its values are the same.
 
     Attributes:
       key: the leaf's key, shape ().
