@@ -79,6 +79,7 @@ RULES: dict[str, Rule] = {
     "slice": _shapes.slice_,
     "split": _shapes.split,
     "dynamic_slice": _shapes.dynamic_slice,
+    "unstack": _shapes.unstack,
     "sharding_constraint": _sharding.sharding_constraint,
     "reshard": _sharding.reshard,
 }

@@ -108,6 +108,15 @@ def split(eqn: core.JaxprEqn, operands: list[Any]) -> list[Any] | None:
     return None if any(piece is None for piece in pieces) else pieces
 
 
+def unstack(eqn: core.JaxprEqn, operands: list[Any]) -> list[Any] | None:
+    """Each entry of an axis is a slice; what iterating over an array is since jax 0.12."""
+    leaf, axis = operands[0].settled(), eqn.params["axis"]
+    entries = [leaf.slice(axis, entry, 1) for entry in range(leaf.base.shape[axis])]
+    if any(entry is None for entry in entries):
+        return None
+    return [_squeeze(entry, axis) for entry in entries]
+
+
 def dynamic_slice(eqn: core.JaxprEqn, operands: list[Any]) -> list[Any] | None:
     """A part of some axes from a place that is known when the program runs."""
     leaf, *indices = operands
