@@ -27,6 +27,6 @@ def test_training_lowers_the_loss():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("law", ["rank 1", "rank 4"])
+@pytest.mark.parametrize("law", ["gaussian", "rank 1", "rank 4"])
 def test_a_step_holds_what_inference_holds(law):
     check_peak(nano_moe(PROVING), law)

@@ -41,7 +41,7 @@ def test_training_lowers_the_loss(make):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("law", ["rank 1", "rank 4"])
+@pytest.mark.parametrize("law", ["gaussian", "rank 1", "rank 4"])
 @pytest.mark.parametrize("make", [qwen3, llama3], ids=lambda make: make.__name__)
 def test_a_step_holds_what_inference_holds(make, law):
     """Their attention kernels have an axis for the heads."""
