@@ -38,7 +38,7 @@ def draw_after(draw: Callable[[Key], jax.Array], key: Key, datum: jax.Array) -> 
     Under `vmap` over data that share a key (the points of a pair), the draw is shared too.
     """
     ready = true_after(datum)
-    if not isinstance(ready, jax.core.Tracer):
+    if not isinstance(ready, jax.core.Tracer):  # outside jit, all is made in the order of Python
         return draw(key)
 
     def by_barrier(key: Key) -> jax.Array:
@@ -58,7 +58,7 @@ def make_after(make: Callable[[Any], jax.Array], operand: Any, datum: jax.Array)
     For what is small, and would be made again by everything that reads it.
     """
     ready = true_after(datum)
-    if not isinstance(ready, jax.core.Tracer):
+    if not isinstance(ready, jax.core.Tracer):  # as above
         return make(operand)
     return jax.lax.platform_dependent(
         operand,

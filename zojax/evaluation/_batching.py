@@ -56,6 +56,8 @@ def _try(eqn: core.JaxprEqn, own: tuple[bool, ...]) -> bool:
     axes = [0 if each else None for each in own]
     try:
         jax.eval_shape(jax.vmap(lambda *args: eqn.primitive.bind(*args, **params), axes), *operands)
+    # The first where there is no rule, the second where a callback does not say how. Any other
+    # ValueError costs time, not values: the points are evaluated one by one, and it is raised there.
     except (NotImplementedError, ValueError):
         return False
     return True

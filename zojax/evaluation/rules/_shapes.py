@@ -109,7 +109,7 @@ def split(eqn: core.JaxprEqn, operands: list[Any]) -> list[Any] | None:
 
 
 def unstack(eqn: core.JaxprEqn, operands: list[Any]) -> list[Any] | None:
-    """Each entry of an axis is a slice; what iterating over an array is since jax 0.12."""
+    """Each entry of an axis is a slice; what iterating over an array is in jax 0.12."""
     leaf, axis = operands[0].settled(), eqn.params["axis"]
     entries = [leaf.slice(axis, entry, 1) for entry in range(leaf.base.shape[axis])]
     if any(entry is None for entry in entries):
