@@ -57,7 +57,7 @@ def _try(eqn: core.JaxprEqn, own: tuple[bool, ...]) -> bool:
     try:
         jax.eval_shape(jax.vmap(lambda *args: eqn.primitive.bind(*args, **params), axes), *operands)
     # The first where there is no rule, the second where a callback does not say how. Any other
-    # ValueError costs time, not values: the points are evaluated one by one, and it is raised there.
+    # ValueError costs time, not values: the points are evaluated one by one, and raise it there.
     except (NotImplementedError, ValueError):
         return False
     return True
