@@ -44,7 +44,7 @@ from zojax.samplers import blocks as blocks
 from zojax.samplers import coordinate as coordinate
 from zojax.samplers import factored as factored
 from zojax.samplers import gaussian as gaussian
-from zojax.samplers import heads_together as heads_together
+from zojax.samplers import kernels_as_matrices as kernels_as_matrices
 from zojax.samplers import last_axis_rows as last_axis_rows
 from zojax.samplers import layer_blocks as layer_blocks
 from zojax.samplers import rademacher as rademacher

@@ -22,9 +22,15 @@ CONTRACTIONS = {
     "kept_axis_within_rows": (lambda w: data(3, 7) @ w, (7, 200)),
     "kept_axis_of_a_kernel": (
         lambda w: jax.lax.conv_general_dilated(
-            data(2, 5, 5, 3), w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            data(2, 5, 5, 1), w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
         ),
-        (2, 2, 3, 200),
+        (2, 2, 1, 200),
+    ),
+    "input_features_of_a_kernel": (
+        lambda w: jax.lax.conv_general_dilated(
+            data(2, 5, 5, 13), w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        ),
+        (2, 2, 13, 5),
     ),
     "cut_out": (lambda w: data(3, 5) @ w[3:50, 0].T, (61, 1, 5)),
 }
@@ -33,7 +39,7 @@ CONTRACTIONS = {
 @pytest.fixture
 def small_budget(monkeypatch):
     monkeypatch.setattr(_thresholds, "BLOCK_SHARE", 0.0)
-    monkeypatch.setattr(_thresholds, "TILE", 2)
+    monkeypatch.setattr(_thresholds, "TILE", 4)
 
     def of(entries):
         monkeypatch.setattr(_thresholds, "LEAST_BLOCK", entries)

@@ -214,8 +214,33 @@ def test_a_callback_on_data_alone_does_not_stop_the_batch():
         return jnp.sum(callback(x) @ params["w"])
 
     directions = directions_of(zojax.rademacher(), params)
-    jaxpr = jax.make_jaxpr(lambda p: zojax.evaluate(loss, p, directions, RADII))(params)
-    assert not any(eqn.primitive.name == "scan" for eqn in jaxpr.jaxpr.eqns)
+    assert not takes_turns(loss, params, directions)
     np.testing.assert_allclose(
         zojax.evaluate(loss, params, directions, RADII), plain(loss, params, directions), rtol=1e-5
+    )
+
+
+def takes_turns(loss, params, directions):
+    """Whether points are evaluated one after another: by a scan, of losses that have none."""
+    jaxpr = jax.make_jaxpr(lambda p: zojax.evaluate(loss, p, directions, RADII))(params)
+    return any(eqn.primitive.name == "scan" for eqn in jaxpr.jaxpr.eqns)
+
+
+@pytest.mark.parametrize(("width", "in_turn"), [(1, True), (40, False)])
+def test_points_take_turns_where_most_of_params_are_kernels_of_convolutions(width, in_turn):
+    """72 weights are in a kernel, 4 or 160 in a product."""
+    params = {"conv": jnp.full((3, 3, 2, 4), 0.1), "head": jnp.ones((4, width))}
+    images = jnp.linspace(-1.0, 1.0, 32).reshape(1, 4, 4, 2)
+
+    def loss(params):
+        dims = ("NHWC", "HWIO", "NHWC")
+        x = jax.lax.conv_general_dilated(
+            images, params["conv"], (1, 1), "SAME", dimension_numbers=dims
+        )
+        return jnp.sum(jnp.sin(x @ params["head"]))
+
+    directions = directions_of(zojax.rademacher(), params)
+    assert takes_turns(loss, params, directions) is in_turn
+    np.testing.assert_allclose(
+        zojax.evaluate(loss, params, directions, RADII), plain(loss, params, directions), rtol=1e-4
     )

@@ -22,9 +22,10 @@ def test_the_lazy_loss_is_the_plain_one(make):
     check_lazy_is_plain(make(TINY))
 
 
+@of_each_model
 @pytest.mark.parametrize("law", ["gaussian", "rank 1"])
-def test_no_large_leaf_is_drawn_whole(law):
-    check_large_leaves_stay_lazy(haiku_transformer(PROVING._replace(layers=1)), law)
+def test_no_large_leaf_is_drawn_whole(law, make):
+    check_large_leaves_stay_lazy(make(PROVING._replace(layers=1)), law)
 
 
 @of_each_model
@@ -33,6 +34,7 @@ def test_training_lowers_the_loss(make):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("law", ["gaussian", "rank 4"])
-def test_a_step_of_the_transformer_holds_what_inference_holds(law):
-    check_peak(haiku_transformer(PROVING), law)
+@of_each_model
+@pytest.mark.parametrize("law", ["gaussian", "rank 1", "rank 4"])
+def test_a_step_holds_what_inference_holds(law, make):
+    check_peak(make(PROVING), law)

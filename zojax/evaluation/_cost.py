@@ -54,6 +54,18 @@ def cut_of_summed(leaf: Perturbed, axes: Sequence[int]) -> Cut | None:
     return _cut(axis, _blocks(leaf, axis, _thresholds.SUMMED_BLOCK_FACTOR * leaf.budget))
 
 
+def cut_of_input_features(kernel: Perturbed, axis: int) -> Cut | None:
+    """Blocks of the axis of a convolution's kernel that counts the input's features.
+
+    Each reads and writes the whole result, which is small where the kernel is large. In blocks of
+    the output's features a convolution takes twice the time (64 of 512, two CPU cores).
+    """
+    if not kernel.recipe.divisible[axis] or not kernel.base.shape[axis]:
+        return None
+    tile = _thresholds.TILE // 4
+    return _cut(axis, _blocks(kernel, axis, kernel.budget).in_multiples_of(tile))
+
+
 def _cut(axis: int, blocks: AxisBlocks) -> Cut | None:
     return Cut(axis, blocks) if blocks.count > 1 else None
 

@@ -13,7 +13,7 @@ from zojax import _checks
 from zojax._mesh import Axes, AxisName, check, share_queries
 from zojax._thresholds import block_entries
 from zojax._typing import Params, ValueFn
-from zojax.evaluation._batching import can_be_batched
+from zojax.evaluation._batching import in_lockstep
 from zojax.evaluation._block_pieces import run_in_pieces
 from zojax.evaluation._perturbed import Perturbed
 from zojax.evaluation._program import forward_program
@@ -47,7 +47,8 @@ def evaluate(
         or (K, P).
       chunk_size: directions that are evaluated side by side (`vmap`); the chunks follow one
         another. Dense directions of a chunk exist for a leaf at a time, and activations for all of
-        them. A loss with a part that `vmap` has no rule for is evaluated point by point instead.
+        them. A loss that is mostly convolutions, or has a part that `vmap` has no rule for, is
+        evaluated point by point instead.
       materialize: forms the perturbed params instead; the reference for tests.
       has_aux: whether `value_fn` returns `(value, aux)`.
       axes: of the mesh along which directions are shared out, and weights stored in parts.
@@ -78,7 +79,7 @@ def evaluate(
     def of_queries(queries: Any) -> tuple[jax.Array, Any]:
         directions, radii = queries
         loss = _Loss.of(value_fn, params)
-        batched = can_be_batched(loss.program)
+        batched = in_lockstep(loss.program)
         each_point = jax.vmap if batched else _one_by_one
 
         def along(direction: Directions, radii: jax.Array) -> tuple[jax.Array, Any]:

@@ -1,6 +1,6 @@
 """Where to look: samplers of directions, a folder for each family."""
 
-from zojax.samplers._attention_view import heads_together as heads_together
+from zojax.samplers._kernel_views import kernels_as_matrices as kernels_as_matrices
 from zojax.samplers._sampler import Sampler as Sampler
 from zojax.samplers._subspace import Subspace as Subspace
 from zojax.samplers._views import Views as Views

@@ -57,10 +57,10 @@ def by_kept_axis(x: jax.Array, leaf: Perturbed, dot: Product, cut: Cut) -> jax.A
     return jax.lax.fori_loop(0, blocks.count, write, _empty(out.shape, out.dtype, x))
 
 
-def by_summed_axis(x: jax.Array, leaf: Perturbed, dot: Dot, cut: Cut) -> jax.Array:
+def by_summed_axis(x: jax.Array, leaf: Perturbed, dot: Product, cut: Cut) -> jax.Array:
     """Each block of the leaf, with its part of x, gives a term of the result."""
     axis, blocks = cut
-    along = dot.contract_x[tuple(dot.contract_w).index(axis)]
+    along = dot.met_by(axis)
     term_of = dot.summed_widely(x)
     if (count := combs(blocks)) is not None:
         whole, rest = count, 0
@@ -85,7 +85,7 @@ def by_summed_axis(x: jax.Array, leaf: Perturbed, dot: Dot, cut: Cut) -> jax.Arr
     return total.astype(_shape_of_result(x, leaf, dot).dtype)
 
 
-def _shape_of_result(x: jax.Array, leaf: Perturbed, dot: Dot) -> Any:
+def _shape_of_result(x: jax.Array, leaf: Perturbed, dot: Product) -> Any:
     return jax.eval_shape(lambda: dot(x, leaf.cast(leaf.base)))
 
 

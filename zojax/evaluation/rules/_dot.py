@@ -13,8 +13,16 @@ class Product(Protocol):
         """Returns x · w."""
         ...
 
+    def summed_widely(self, x: jax.Array) -> "Product":
+        """With a result in float32 or wider, for sums of several parts."""
+        ...
+
     def place_of(self, axis: int, x: jax.Array, ndim: int) -> int:
-        """Which axis of the result is this one of w, which has `ndim` axes."""
+        """Which axis of the result is this one of w alone, which has `ndim` axes."""
+        ...
+
+    def met_by(self, axis: int) -> int:
+        """Which axis of x is summed over together with this one of w."""
         ...
 
 
@@ -54,6 +62,10 @@ class Dot(NamedTuple):
         """Which axis of the result is this one of w alone, which has `ndim` axes."""
         before = len(self.batch_x) + len(self.kept_of_x(x))
         return before + self.kept_of_w(ndim).index(axis)
+
+    def met_by(self, axis: int) -> int:
+        """Which axis of x is summed over together with this one of w."""
+        return self.contract_x[tuple(self.contract_w).index(axis)]
 
     def changed(self, **how: Any) -> "Dot":
         """With some of the other parameters changed."""

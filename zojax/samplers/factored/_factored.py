@@ -32,7 +32,7 @@ from zojax import _checks
 from zojax._typing import Key, Params
 from zojax.noise import GAUSSIAN, Role, _keys
 from zojax.recipes import Dense, Directions, LowRank, OneByOne, dense_recipes
-from zojax.samplers._attention_view import heads_together
+from zojax.samplers._kernel_views import kernels_as_matrices
 from zojax.samplers._sampler import Sampler, ignore
 from zojax.samplers._views import Views
 from zojax.samplers.factored._cores import core_space, fold, has_cores
@@ -49,7 +49,7 @@ def factored(
     left_period: int | None = 0,
     right_period: int | None = 0,
     scale: float | None = None,
-    views: Views = heads_together,
+    views: Views = kernels_as_matrices,
     at_refresh: str = "reset",
 ) -> Sampler:
     """Z = scale · L · core · Rᵀ on matrices, N(0, I) elsewhere. The defaults are EGGROLL's.

@@ -1,4 +1,4 @@
-"""The default view of factored directions: kernels, stacks of them, and attention kernels.
+"""The default view of factored directions: kernels of layers, attention and convolutions; stacks.
 
 Flax's attention kernels have an axis for the heads: (features, heads, head_dim) in front of
 attention and (heads, head_dim, features) behind it. Each is one matrix. Read as a stack, its
@@ -8,6 +8,9 @@ What a leaf is has to be seen from its own path and shape (a direction depends o
 neither is enough: (8, 32, 256) may be a kernel of 8 heads or a stack of 8 layers, and the kernels
 of a stack have the same names. Together they are: behind attention's names, an axis of features is
 longer than one of heads or of a head's entries, and an axis of layers is shorter than the features.
+
+Kernels of convolutions, (height, width, in, out) or (out, in, height, width), are one matrix too,
+with the output's features as one side: the product of an image's patches and the kernel.
 """
 
 import jax
@@ -23,14 +26,19 @@ _FROM_HEADS = {"out", "output", "o", "wo", "out_proj", "o_proj", "attn_vec_einsu
 
 # Heads together are wider than the features in some models, but not by more than this.
 _WIDEST = 4
+# Of a window of two axes; a fifth would be one of layers.
+_MOST_AXES_OF_A_CONVOLUTION = 4
 
 
-def heads_together(path: tuple, leaf: jax.Array) -> MatrixView | None:
-    """The last two axes are a matrix, those before them a batch; heads belong to a side.
+def kernels_as_matrices(path: tuple, leaf: jax.Array) -> MatrixView | None:
+    """Every kernel is a matrix: heads, and the axes of a convolution's window, belong to a side.
+
+    Of other leaves the last two axes are a matrix, those before them a batch.
 
     An attention kernel is known by its name (`query`, `q_proj`, `wq`, ...; `out`, `o_proj`, `wo`,
     ...) and its shape: the longest axis is that of the features, and between it and the heads no
     axis is a batch. Axes in front of both are one, as in (layers, features, heads, head_dim).
+    The kernel of a convolution is known by "conv" in its name, and has up to four axes.
     Every other leaf is read as `last_two_axes` reads it.
     """
     view = last_two_axes(path, leaf)
@@ -45,6 +53,9 @@ def heads_together(path: tuple, leaf: jax.Array) -> MatrixView | None:
         heads, width, features = leaf.shape[-3:]
         if max(heads, 2 * width) <= features and heads * width <= _WIDEST * features:
             return _sides((end - 3, end - 2), (end - 1,))
+    if "conv" in name.lower() and end <= _MOST_AXES_OF_A_CONVOLUTION:
+        outputs = 0 if leaf.shape[0] > leaf.shape[-1] else end - 1
+        return _sides(tuple(range(max(outputs, 1))), tuple(range(max(outputs, 1), end)))
     return view
 
 

@@ -1,4 +1,4 @@
-"""The default view of factored directions tells attention kernels from stacks of matrices."""
+"""The default view of factored directions tells kernels of several axes from stacks of matrices."""
 
 import flax.linen as nn
 import jax
@@ -8,14 +8,14 @@ import pytest
 from flax import nnx
 
 import zojax
-from zojax.samplers import heads_together, last_two_axes
+from zojax.samplers import kernels_as_matrices, last_two_axes
 
 DICT, ATTRIBUTE = jax.tree_util.DictKey, jax.tree_util.GetAttrKey
 
 
 def read(shape, *names):
     path = tuple(DICT(name) for name in names)
-    return heads_together(path, jax.ShapeDtypeStruct(shape, jnp.float32))
+    return kernels_as_matrices(path, jax.ShapeDtypeStruct(shape, jnp.float32))
 
 
 TO_HEADS = zojax.MatrixView(rows=(0,), columns=(1, 2))
@@ -37,6 +37,12 @@ ATTENTION = {
     "layers, to heads": ((12, 256, 8, 32), "query", zojax.MatrixView((1,), (2, 3), (0,))),
     "layers, out of heads": ((12, 8, 32, 256), "out", zojax.MatrixView((1, 2), (3,), (0,))),
 }
+CONVOLUTIONS = {
+    "of Flax and haiku": ((3, 3, 64, 64), "conv_0", zojax.MatrixView((0, 1, 2), (3,))),
+    "of few channels": ((7, 7, 3, 64), "initial_conv", zojax.MatrixView((0, 1, 2), (3,))),
+    "along one axis": ((4, 1, 640), "conv1d", zojax.MatrixView((0, 1), (2,))),
+    "of PyTorch and equinox": ((64, 3, 7, 7), "Conv2d", zojax.MatrixView((0,), (1, 2, 3))),
+}
 STACKS = {
     "layers": ((24, 512, 512), "q_proj"),
     "layers, fewer heads for keys": ((28, 1024, 256), "k_proj"),
@@ -48,8 +54,7 @@ STACKS = {
     "experts": ((8, 32, 256), "down_proj"),
     "experts that go down": ((8, 1024, 256), "out"),
     "experts in layers": ((12, 8, 256, 1024), "up_proj"),
-    "a convolution": ((3, 3, 64, 64), "conv_0"),
-    "a convolution along one axis": ((4, 1, 640), "conv"),
+    "layers of convolutions": ((8, 3, 3, 64, 64), "conv_0"),
 }
 
 
@@ -59,7 +64,14 @@ def test_heads_are_part_of_a_side(case):
     assert read(shape, "layers", "attention", name, "kernel") == view
     assert read(shape, name, "w") == view
     variable = (DICT(name), DICT("kernel"), ATTRIBUTE("value"))
-    assert heads_together(variable, jax.ShapeDtypeStruct(shape, jnp.float32)) == view
+    assert kernels_as_matrices(variable, jax.ShapeDtypeStruct(shape, jnp.float32)) == view
+
+
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+def test_the_outputs_of_a_convolution_are_a_side(case):
+    shape, name, view = CONVOLUTIONS[case]
+    assert read(shape, "block", name, "kernel") == view
+    assert read(shape, "block", name, "weight") == view
 
 
 @pytest.mark.parametrize("case", STACKS)
@@ -67,7 +79,7 @@ def test_a_stack_is_read_as_one(case):
     shape, name = STACKS[case]
     path = (DICT(name), DICT("kernel"))
     leaf = jax.ShapeDtypeStruct(shape, jnp.float32)
-    assert heads_together(path, leaf) == last_two_axes(path, leaf)
+    assert kernels_as_matrices(path, leaf) == last_two_axes(path, leaf)
     assert last_two_axes(path, leaf).batch
 
 
@@ -92,7 +104,7 @@ def test_what_has_less_than_three_axes_is_read_as_ever():
 
 def views_of(params):
     return {
-        jax.tree_util.keystr(path): heads_together(path, leaf)
+        jax.tree_util.keystr(path): kernels_as_matrices(path, leaf)
         for path, leaf in jax.tree.leaves_with_path(params)
         if leaf.ndim > 2
     }
