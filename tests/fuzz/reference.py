@@ -97,7 +97,8 @@ def _normal(words: np.ndarray) -> np.ndarray:
 
 def _signs(words: np.ndarray, width: int) -> np.ndarray:
     bits = (words[..., None] >> np.arange(32, dtype=np.uint32)) & 1
-    return 1.0 - 2.0 * bits.reshape(len(words), -1)[:, :width]
+    rows, columns = words.shape
+    return 1.0 - 2.0 * bits.reshape(rows, 32 * columns)[:, :width]
 
 
 def _hash(path: tuple) -> tuple[int, int]:
