@@ -5,7 +5,7 @@ from haiku_models import haiku_resnet, haiku_transformer
 from wild_checks import (
     check_large_leaves_stay_lazy,
     check_lazy_is_plain,
-    check_peak,
+    check_peaks,
     check_training_lowers_the_loss,
 )
 from wild_model import PROVING, TINY
@@ -23,9 +23,8 @@ def test_the_lazy_loss_is_the_plain_one(make):
 
 
 @of_each_model
-@pytest.mark.parametrize("law", ["gaussian", "rank 1"])
-def test_no_large_leaf_is_drawn_whole(law, make):
-    check_large_leaves_stay_lazy(make(PROVING._replace(layers=1)), law)
+def test_no_large_leaf_is_drawn_whole(make):
+    check_large_leaves_stay_lazy(make(PROVING._replace(layers=1)))
 
 
 @of_each_model
@@ -35,6 +34,5 @@ def test_training_lowers_the_loss(make):
 
 @pytest.mark.slow
 @of_each_model
-@pytest.mark.parametrize("law", ["gaussian", "rank 1", "rank 4"])
-def test_a_step_holds_what_inference_holds(law, make):
-    check_peak(make(PROVING), law)
+def test_a_step_holds_what_inference_holds(make):
+    check_peaks(make(PROVING))
