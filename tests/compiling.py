@@ -3,18 +3,23 @@
 import jax
 
 # A program of a test runs for moments: making it fast costs more than it saves.
-QUICKLY = (
-    "--xla_backend_optimization_level=0",
-    "--xla_llvm_disable_expensive_passes=true",
-    "--xla_cpu_parallel_codegen_split_count=1",
-)
+QUICKLY = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
 if jax.__version_info__ < (0, 11):  # later ones have one emitter of fusions only
-    QUICKLY += ("--xla_cpu_use_fusion_emitters=false",)
+    QUICKLY["xla_cpu_use_fusion_emitters"] = False
 
-# For a program that runs longer than it compiles, and for what is said of programs as users have
-# them: `jax.jit(..., compiler_options=OPTIMIZED)`.
+# For a program that runs longer than it compiles: `jax.jit(..., compiler_options=OPTIMIZED)`.
 OPTIMIZED = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
-# The same with the emitter of fusions that is the default: for what is compared bit by bit.
+# The same with the emitter of fusions that is the default: for what is compared bit by bit, and for
+# what is said of the memory of programs as users have them.
 AS_USERS_HAVE = dict(OPTIMIZED)
 if jax.__version_info__ < (0, 11):
     AS_USERS_HAVE["xla_cpu_use_fusion_emitters"] = True
+
+
+def as_flags(options: dict[str, int | bool]) -> list[str]:
+    """Options as XLA_FLAGS has them, for all programs of a process."""
+    return [f"--{name}={str(value).lower()}" for name, value in options.items()]

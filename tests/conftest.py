@@ -6,12 +6,12 @@ import os
 import jax
 import pytest
 
-from tests.compiling import QUICKLY
+from tests.compiling import QUICKLY, as_flags
 from tests.slow_tests import slow_tests
 
 # XLA reads this when it starts, here and in the processes that tests start. What was there comes
 # later and goes first.
-os.environ["XLA_FLAGS"] = " ".join((*QUICKLY, os.environ.get("XLA_FLAGS", "")))
+os.environ["XLA_FLAGS"] = " ".join((*as_flags(QUICKLY), os.environ.get("XLA_FLAGS", "")))
 # Programs are lowered in less time without the lines of Python that every operation came from.
 jax.config.update("jax_include_full_tracebacks_in_locations", False)
 jax.config.update("jax_traceback_in_locations_limit", 1)

@@ -59,3 +59,13 @@ def test_more_layers_are_no_more_loops_to_compile(sampler):
     assert twelve.count("kind=kLoop") >= six.count("kind=kLoop") + 6
     # Shapes that go with the number of layers may make a loop or two differ, but not one a layer.
     assert len(_bodies(twelve)) <= len(_bodies(six)) + 2
+
+
+def test_outside_jit_no_conditional_is_compiled_for_a_draw(caplog):
+    """Under jit a draw waits for data by one; what runs at once has nothing to wait for."""
+    params = {"layers": [{"kernel": jnp.ones((WIDTH, WIDTH)), "bias": jnp.ones(WIDTH)}]}
+    directions, _ = zojax.gaussian().draw((), jax.random.key(1), jnp.int32(0), 1, params)
+    with jax.log_compiles():
+        zojax.evaluate(lambda params: _loss(params, jnp.ones((8, WIDTH))), params, directions, 0.1)
+    compiled = re.findall(r"Compiling (jit\(.*?\)) ", caplog.text)
+    assert compiled and "jit(cond)" not in compiled

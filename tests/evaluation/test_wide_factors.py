@@ -8,6 +8,7 @@ from evaluated_models import plain_loss, plain_params
 from rule_cases import data
 
 import zojax
+from tests.compiling import AS_USERS_HAVE
 
 RANK, MANY, FEW = 12, 300, 2
 WIDTH, WIDE = 128, 160  # above what is drawn beforehand
@@ -82,7 +83,13 @@ def test_one_leaf_is_multiplied_out_at_a_time():
             )
 
         factors = [r for r in jax.eval_shape(draw, params) if isinstance(r, zojax.LowRank)]
-        temporaries = jax.jit(losses).lower(params).compile().memory_analysis().temp_size_in_bytes
+        temporaries = (
+            jax.jit(losses)
+            .lower(params)
+            .compile(AS_USERS_HAVE)
+            .memory_analysis()
+            .temp_size_in_bytes
+        )
         return temporaries - 4 * sum(r.left.size + r.right.size for r in factors)
 
     assert held(12) - held(4) < matrix  # those of 8 layers would take 24

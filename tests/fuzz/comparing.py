@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import zojax
+from tests.compiling import QUICKLY
 from tests.fuzz.cases import Case, Fault, Setting
-from tests.fuzz.compiled import QUICKLY
 from tests.fuzz.losses import Loss, coarsest
 from tests.fuzz.reference import Plain, isotropic
 from tests.fuzz.thresholds import lowered

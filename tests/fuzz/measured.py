@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from tests.fuzz.compiled import QUICKLY
+from tests.compiling import QUICKLY
 from tests.fuzz.methods import METHODS, RADIUS, Method, Run
 from tests.fuzz.thresholds import lowered
 from tests.fuzz.witness import Point, Witness, is_origin, opposite

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtri
 
-from tests.fuzz.compiled import QUICKLY
+from tests.compiling import QUICKLY
 from tests.fuzz.trees import weakly_typed
 
 _SINGLE = float(np.finfo(np.float32).eps)
