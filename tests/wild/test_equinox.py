@@ -11,6 +11,7 @@ from wild_checks import (
 from wild_model import PROVING, TINY
 
 pytest.importorskip("equinox", reason="needs equinox, see the extra `wild`")
+pytestmark = pytest.mark.slow
 
 of_each_model = pytest.mark.parametrize(
     "make", [equinox_transformer, equinox_mlp], ids=lambda make: make.__name__
@@ -36,7 +37,6 @@ def test_training_lowers_the_loss(make, learning_rate):
     check_training_lowers_the_loss(make(TINY), learning_rate)
 
 
-@pytest.mark.slow
 @of_each_model
 def test_a_step_holds_what_inference_holds(make):
     check_peaks(make(PROVING))

@@ -11,6 +11,7 @@ from wild_checks import (
 from wild_model import PROVING, TINY
 
 pytest.importorskip("haiku", reason="needs dm-haiku, see the extra `wild`")
+pytestmark = pytest.mark.slow
 
 of_each_model = pytest.mark.parametrize(
     "make", [haiku_transformer, haiku_resnet], ids=lambda make: make.__name__
@@ -32,7 +33,6 @@ def test_training_lowers_the_loss(make):
     check_training_lowers_the_loss(make(TINY), 3e-3)
 
 
-@pytest.mark.slow
 @of_each_model
 def test_a_step_holds_what_inference_holds(make):
     check_peaks(make(PROVING))

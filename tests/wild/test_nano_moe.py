@@ -11,6 +11,7 @@ from wild_checks import (
 from wild_model import PROVING, TINY
 
 pytest.importorskip("nano_moe", reason="needs nano-moe-jax, see the extra `wild`")
+pytestmark = pytest.mark.slow
 
 
 def test_the_lazy_loss_is_the_plain_one():
@@ -25,6 +26,5 @@ def test_training_lowers_the_loss():
     check_training_lowers_the_loss(nano_moe(TINY), 3e-3)
 
 
-@pytest.mark.slow
 def test_a_step_holds_what_inference_holds():
     check_peaks(nano_moe(PROVING))

@@ -18,7 +18,7 @@ if importlib.util.find_spec("tunix") is None:
     pytest.skip("needs google-tunix, see the extra `wild`", allow_module_level=True)
 
 # Its code uses names that jax and flax are about to drop.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 MODELS = [qwen3, qwen3_moe, llama3]
 of_each_model = pytest.mark.parametrize("make", MODELS, ids=lambda make: make.__name__)
@@ -39,7 +39,6 @@ def test_training_lowers_the_loss(make):
     check_training_lowers_the_loss(make(TINY), 3e-3)
 
 
-@pytest.mark.slow
 @of_each_model
 def test_a_step_holds_what_inference_holds(make):
     check_peaks(make(PROVING))
