@@ -68,4 +68,5 @@ def test_outside_jit_no_conditional_is_compiled_for_a_draw(caplog):
     with jax.log_compiles():
         zojax.evaluate(lambda params: _loss(params, jnp.ones((8, WIDTH))), params, directions, 0.1)
     compiled = re.findall(r"Compiling (jit\(.*?\)) ", caplog.text)
-    assert compiled and "jit(cond)" not in compiled
+    assert compiled
+    assert "jit(cond)" not in compiled
