@@ -24,7 +24,7 @@ RADIUS = 1e-2
 
 
 def check_lazy_is_plain(model: Model) -> None:
-    """Under every law, the loss along a direction is that of params moved along it."""
+    """The loss along a direction is that of params moved along it."""
 
     @jax.jit
     def losses(params: Any, batch: Any, held: Any) -> tuple[jax.Array, jax.Array]:
@@ -32,7 +32,7 @@ def check_lazy_is_plain(model: Model) -> None:
             return model.loss(params, batch, held)
 
         lazy, points = [], [params]
-        for sampler in LAWS.values():
+        for sampler in (LAWS["gaussian"], LAWS["rank 4"]):
             key = jax.random.key(3)
             directions, _ = sampler.draw(sampler.init(params), key, jnp.int32(0), 1, params)
             z = zojax.materialize(jax.tree.map(lambda array: array[0], directions), params)
@@ -58,9 +58,9 @@ def check_large_leaves_stay_lazy(model: Model) -> None:
 
 
 def check_peaks(model: Model) -> None:
-    """A step of MeZO needs little more memory than inference, under every law."""
+    """A step of MeZO needs little more memory than inference (`python -m tests.wild`: all laws)."""
     inference = inference_bytes(model)
-    peaks = {law: step_bytes(model, law) / inference for law in ("gaussian", "rank 1", "rank 4")}
+    peaks = {law: step_bytes(model, law) / inference for law in ("gaussian", "rank 1")}
     assert {law: peak for law, peak in peaks.items() if peak > BOUNDS[law]} == {}
 
 
