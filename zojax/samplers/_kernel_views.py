@@ -54,8 +54,9 @@ def kernels_as_matrices(path: tuple, leaf: jax.Array) -> MatrixView | None:
         if max(heads, 2 * width) <= features and heads * width <= _WIDEST * features:
             return _sides((end - 3, end - 2), (end - 1,))
     if "conv" in name.lower() and end <= _MOST_AXES_OF_A_CONVOLUTION:
-        outputs = 0 if leaf.shape[0] > leaf.shape[-1] else end - 1
-        return _sides(tuple(range(max(outputs, 1))), tuple(range(max(outputs, 1), end)))
+        outputs_lead = leaf.shape[0] > leaf.shape[-1]
+        columns = 1 if outputs_lead else end - 1
+        return _sides(tuple(range(columns)), tuple(range(columns, end)))
     return view
 
 
@@ -68,4 +69,5 @@ def _name(path: tuple) -> str:
     if path and path[-1] == jax.tree_util.GetAttrKey("value"):  # of a variable of Flax NNX
         path = path[:-1]
     names = [jax.tree_util.keystr((entry,), simple=True) for entry in path]
-    return names[-2] if len(names) > 1 and names[-1] in _LEAVES else ""
+    # A name of haiku is a path of its own.
+    return names[-2].split("/")[-1] if len(names) > 1 and names[-1] in _LEAVES else ""
