@@ -37,6 +37,6 @@ def test_training_lowers_the_loss(make, learning_rate):
     check_training_lowers_the_loss(make(TINY), learning_rate)
 
 
-@of_each_model
-def test_a_step_holds_what_inference_holds(make):
-    check_peaks(make(PROVING))
+def test_a_step_holds_what_inference_holds():
+    """Not of the MLP: it has 2 MB, and what is that small is not cut into blocks."""
+    check_peaks(equinox_transformer(PROVING))
