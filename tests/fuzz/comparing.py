@@ -32,8 +32,14 @@ def faults(case: Case) -> list[Fault]:
 
 @contextlib.contextmanager
 def _context(setting: Setting):
-    with jax.enable_x64(setting.x64), lowered(setting.low):
-        yield
+    before = jax.config.jax_enable_x64
+    # Not by the context `jax.enable_x64`: it is that of one thread, and callbacks run in others.
+    jax.config.update("jax_enable_x64", setting.x64)
+    try:
+        with lowered(setting.low):
+            yield
+    finally:
+        jax.config.update("jax_enable_x64", before)
 
 
 class _Drawn:
