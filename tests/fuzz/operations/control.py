@@ -156,7 +156,7 @@ def mapped(w, u, dice: Random):
     """`lax.map`, `vmap` of a loop, `associative_scan`."""
     w, u = promoted(w, u)
     u = broadcastable(w, u)
-    if w.ndim == 0 or w.shape[0] == 0:
+    if w.ndim == 0 or w.size == 0:
         return w
     total = u.sum()
     variants = [
