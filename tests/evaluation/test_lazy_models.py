@@ -23,7 +23,7 @@ LAWS = {
 # Layers of a list are programs one after another: two of them are compiled where leaves of equal
 # shape are drawn together (gaussian) or apart (rank_1), else one.
 LISTS, TWICE = ("plain", "nnx"), ("gaussian", "rank_1")
-# Their recipes are those of other laws, with scales of their own.
+# Their recipes are of the kinds that other laws have: dense ones, and factors of rank 1.
 LIKE_OTHERS = ("sphere", "coordinate")
 MODELS_AND_LAWS = [
     (model, law) for model in MODELS for law in LAWS if model == "plain" or law not in LIKE_OTHERS
