@@ -210,6 +210,27 @@ def replicated(array: jax.Array) -> jax.Array:
     return array
 
 
+def uncut_along(array: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    """Gathered rows in a form that XLA can partition.
+
+    Against a fault of XLA: inside a `jax.shard_map` over some axes of a mesh, it aborts the process
+    where rows come from a table that is cut between them, and are wanted cut along their features
+    (spmd_partitioner_util.cc:498; jax 0.11.2 and 0.12.0.1, in plain JAX too; not 0.10.2). So the
+    rows are asked for whole, and cut then. Rows of a table that is cut along its features are put
+    together for it. To be retired when `tests/mesh` passes without it on all supported versions.
+
+    Args:
+      array: the gathered rows.
+      axes: those of a row.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if jax.__version_info__ < (0, 11) or not (mesh.manual_axes and mesh.auto_axes):
+        return array
+    free = PartitionSpec.UNCONSTRAINED
+    spec = PartitionSpec(*(None if axis in axes else free for axis in range(array.ndim)))
+    return jax.lax.with_sharding_constraint(array, spec)
+
+
 def _from_all(tree: Any, axis: str) -> Any:
     """The entries of all groups in order, in a form that is known to be the same for all."""
     group, groups = jax.lax.axis_index(axis), jax.lax.axis_size(axis)

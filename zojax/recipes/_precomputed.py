@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+from zojax._mesh import uncut_along
 from zojax._trees import tree_dataclass
 from zojax.recipes._slicing import strided
 
@@ -38,7 +39,8 @@ class Precomputed:
     ) -> jax.Array:
         """Returns the entries `index` of an axis of z: (*index, other axes)."""
         del shape, datum
-        return jnp.take(jnp.moveaxis(self.z, axis, 0), index, 0)
+        taken = jnp.take(jnp.moveaxis(self.z, axis, 0), index, 0)
+        return uncut_along(taken, tuple(range(index.ndim, taken.ndim)))
 
     # As with `Dense`, a part of the leaf is again a recipe.
 

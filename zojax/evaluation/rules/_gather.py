@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
+from zojax._mesh import uncut_along
 from zojax.evaluation._perturbed import Perturbed
 from zojax.evaluation._program import bind
 
@@ -36,7 +37,7 @@ def gather(eqn: core.JaxprEqn, operands: list[Any]) -> list[Any] | None:
     offsets = numbers.offset_dims
     z = jnp.moveaxis(z, range(z.ndim - len(offsets), z.ndim), offsets)
     (base,) = bind(eqn, [leaf.base, index])
-    return [leaf.shifted(base, z)]
+    return [leaf.shifted(uncut_along(base, offsets), z)]
 
 
 def _gathered_column(leaf: Perturbed, params: dict[str, Any]) -> int | None:
