@@ -77,6 +77,7 @@ def zero_after(dtype: Any, datum: jax.Array) -> jax.Array:
     return make_after(jnp.zeros_like, jnp.ones((), dtype), datum)
 
 
+@jax.jit  # traced once for all data of a shape
 def true_after(datum: jax.Array) -> jax.Array:
     """True, in a form that the compiler has to wait for: a bit of the first element is below 2.
 

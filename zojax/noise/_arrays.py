@@ -1,5 +1,6 @@
 """Small arrays of noise, drawn side by side."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -20,6 +21,12 @@ def draw_arrays(law: Law, keys: Key, shapes: Sequence[tuple[int, ...]]) -> list[
     Row i of an array (its last axis) is that of (its key, i). Rows of one width are drawn side by
     side, whatever their arrays: one compiled draw serves them all.
     """
+    return _draw_arrays(keys, law, tuple(map(tuple, shapes)))
+
+
+# Traced once for all directions of a model.
+@functools.partial(jax.jit, static_argnames=("law", "shapes"))
+def _draw_arrays(keys: Key, law: Law, shapes: tuple[tuple[int, ...], ...]) -> list[jax.Array]:
     arrays: list[jax.Array] = [jnp.zeros(shape, jnp.float32) for shape in shapes]
     for places in _groups(shapes):
         width = shapes[places[0]][-1] if shapes[places[0]] else 1

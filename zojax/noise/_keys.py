@@ -96,6 +96,7 @@ def estimator_key(key: Key, step: jax.Array) -> Key:
     return _fold(_fold(_fold(key, step), first), second)
 
 
+@jax.jit  # traced once for all keys of a shape: a program folds many
 def _fold(key: Key, data: ArrayLike) -> Key:
     """fold_in of one key, or of each of several, with data of shape () or (n,)."""
     # Held in a buffer: fused with the next fold_in, unrolled rounds are repeated exponentially

@@ -5,6 +5,7 @@ the body of a loop over layers, for every token) more time than the few numbers 
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -93,6 +94,7 @@ def _draw_small(recipes: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> li
     return drawn
 
 
+@functools.partial(jax.jit, static_argnames="shape")  # traced once for all leaves that are alike
 def _multiplied_out(factors: LowRank, shape: tuple[int, ...]) -> jax.Array:
     return make_after(lambda factors: factors.draw(shape), factors, factors.left)
 
