@@ -13,11 +13,13 @@ if jax.__version_info__ < (0, 11):  # later ones have one emitter of fusions onl
 
 # For a program that runs longer than it compiles: `jax.jit(..., compiler_options=OPTIMIZED)`.
 OPTIMIZED = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
-# The same with the emitter of fusions that is the default: for what is compared bit by bit, and for
-# what is said of the memory of programs as users have them.
-AS_USERS_HAVE = dict(OPTIMIZED)
-if jax.__version_info__ < (0, 11):
-    AS_USERS_HAVE["xla_cpu_use_fusion_emitters"] = True
+# With the emitter of fusions that is the default. Buffers are laid out before machine code is made,
+# so this is enough for what is said of the memory of programs as users have them.
+BUFFERS_AS_USERS_HAVE = (
+    {"xla_cpu_use_fusion_emitters": True} if "xla_cpu_use_fusion_emitters" in QUICKLY else {}
+)
+# For what is compared bit by bit.
+AS_USERS_HAVE = {**OPTIMIZED, **BUFFERS_AS_USERS_HAVE}
 
 
 def as_flags(options: dict[str, int | bool]) -> list[str]:

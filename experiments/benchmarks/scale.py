@@ -31,7 +31,6 @@ from zojax.models import fully_sharded, tensor_parallel
 
 SMALL = Size(layers=4, width=128, heads=8, vocabulary=1024, batch=16, length=16)
 DEVICES = 8
-STEPS = 3
 TRAFFIC = (
     "mesh",
     "forwards bytes",
@@ -103,6 +102,8 @@ class Settings:
 
     size: Size = dataclasses.field(default_factory=lambda: SMALL)
     queries: int = 8
+    steps: int = 3
+    """Updates that are compared with those of one device."""
     machine: Machine = dataclasses.field(default_factory=Machine)
     tokens: int = 8192
     """Of the batch of one group of 8 devices, in the extrapolation."""
@@ -125,7 +126,7 @@ def main(settings: Settings) -> list[dict[str, Any]]:
 
 
 def traffic(form: Form, layout: Layout, settings: Settings) -> tuple[int, int, Any]:
-    """The bytes of a group's forwards and of a step, and the params after a few steps."""
+    """The bytes of a group's forwards and of a step, and the params after its updates."""
     sizes = tuple(layout.axes.values())
     devices = jax.devices()[: math.prod(sizes)]
     auto = len(sizes) * (AxisType.Auto,)
@@ -150,7 +151,7 @@ def traffic(form: Form, layout: Layout, settings: Settings) -> tuple[int, int, A
         layouts = jax.tree.map(lambda leaf: leaf.sharding, (params, state))
         step = jax.jit(step_of(tx, form.loss), out_shardings=layouts)
         program = step.lower(params, state, batch).compile()
-        for _ in range(STEPS):
+        for _ in range(settings.steps):
             params, state = program(params, state, batch)
         pairs = settings.queries // _mesh.query_groups(axes)
         forwards = pairs * _forward_bytes(form, params, batch, axes)

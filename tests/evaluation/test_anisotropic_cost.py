@@ -10,7 +10,7 @@ from jax.extend.core import jaxprs_in_params
 from test_step_memory import TOKENS, inference, scanned
 
 import zojax
-from tests.compiling import AS_USERS_HAVE
+from tests.compiling import BUFFERS_AS_USERS_HAVE
 from zojax.training import peak_bytes
 
 # Of a generator that JAX draws by a primitive, which can be counted.
@@ -87,6 +87,8 @@ def test_a_step_holds_the_momentum_and_the_largest_leaf_besides_inference():
         return optax.apply_updates(params, updates), state
 
     sizes = [leaf.size for leaf in jax.tree.leaves(params)]
-    program = step.lower(params, jax.eval_shape(tx.init, params), TOKENS).compile(AS_USERS_HAVE)
+    program = step.lower(params, jax.eval_shape(tx.init, params), TOKENS).compile(
+        BUFFERS_AS_USERS_HAVE
+    )
     allowed = 1.05 + 1 + max(sizes) / sum(sizes)
     assert peak_bytes(program) <= allowed * inference(scanned)

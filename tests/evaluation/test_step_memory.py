@@ -14,7 +14,7 @@ from evaluated_models import (
 from flax import nnx
 
 import zojax
-from tests.compiling import AS_USERS_HAVE
+from tests.compiling import BUFFERS_AS_USERS_HAVE
 from zojax.models import OPT, OPTConfig
 
 # Weights dominate: 2 x 8 tokens in 12 layers, so what is measured is what happens to the weights.
@@ -84,7 +84,7 @@ def scanned():
 
 def weights_and_temporaries(step, *args, donated=()):
     """Their bytes, and the temporaries."""
-    compiled = jax.jit(step, donate_argnums=donated).lower(*args).compile(AS_USERS_HAVE)
+    compiled = jax.jit(step, donate_argnums=donated).lower(*args).compile(BUFFERS_AS_USERS_HAVE)
     weights = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(args[0]))
     return weights + compiled.memory_analysis().temp_size_in_bytes
 

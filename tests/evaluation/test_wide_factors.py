@@ -8,7 +8,7 @@ from evaluated_models import plain_loss, plain_params
 from rule_cases import data
 
 import zojax
-from tests.compiling import AS_USERS_HAVE
+from tests.compiling import BUFFERS_AS_USERS_HAVE
 
 RANK, MANY, FEW = 12, 300, 2
 WIDTH, WIDE = 128, 160  # above what is drawn beforehand
@@ -86,7 +86,7 @@ def test_one_leaf_is_multiplied_out_at_a_time():
         temporaries = (
             jax.jit(losses)
             .lower(params)
-            .compile(AS_USERS_HAVE)
+            .compile(BUFFERS_AS_USERS_HAVE)
             .memory_analysis()
             .temp_size_in_bytes
         )

@@ -18,7 +18,7 @@ SIZE = Size(layers=2, width=128, heads=8, vocabulary=1024, batch=16, length=8)
 
 
 def main() -> None:
-    form, settings = scanned(SIZE), scale.Settings(size=SIZE)
+    form, settings = scanned(SIZE), scale.Settings(size=SIZE, steps=0)
     for name in LAYOUTS:
         forwards, step, _ = scale.traffic(form, scale.LAYOUTS[name], settings)
         print(json.dumps({"mesh": name, "forwards": forwards, "step": step}))

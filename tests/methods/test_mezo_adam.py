@@ -8,7 +8,7 @@ import optax
 import pytest
 
 import zojax
-from tests.compiling import AS_USERS_HAVE
+from tests.compiling import BUFFERS_AS_USERS_HAVE
 from zojax import transforms
 
 X = {
@@ -145,7 +145,7 @@ def test_no_tree_like_params_is_alive_while_moments_are_replayed(key):
             return optax.apply_updates(x, updates), state
 
         step = jax.jit(step, donate_argnums=(0, 1))
-        compiled = step.lower(x, tx.init(x), jnp.ones((1, 192))).compile(AS_USERS_HAVE)
+        compiled = step.lower(x, tx.init(x), jnp.ones((1, 192))).compile(BUFFERS_AS_USERS_HAVE)
         analysis = compiled.memory_analysis()
         return analysis.temp_size_in_bytes + analysis.argument_size_in_bytes
 

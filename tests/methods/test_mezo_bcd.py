@@ -13,7 +13,7 @@ from flax import nnx
 
 import zojax
 from experiments.benchmarks._words import Tally
-from tests.compiling import AS_USERS_HAVE
+from tests.compiling import BUFFERS_AS_USERS_HAVE
 from tests.reference.mezo_bcd import mezo_bcd as reference
 from zojax import _thresholds
 from zojax.models import OPT, OPTConfig
@@ -310,7 +310,7 @@ def test_a_step_holds_no_update_of_the_size_of_params():
     memory = (
         jax.jit(step, donate_argnums=(0, 1))
         .lower(params, state)
-        .compile(AS_USERS_HAVE)
+        .compile(BUFFERS_AS_USERS_HAVE)
         .memory_analysis()
     )
     layer = sum(4 * leaf.size for leaf in jax.tree.leaves(params["layers"])) / 12

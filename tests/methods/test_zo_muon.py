@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import zojax
-from tests.compiling import AS_USERS_HAVE
+from tests.compiling import BUFFERS_AS_USERS_HAVE
 from tests.reference import zo_muon as reference
 
 RNG = np.random.default_rng(11)
@@ -269,7 +269,7 @@ def test_more_queries_take_no_more_memory(key):
         step = jax.jit(lambda x, state: tx.update(None, state, x, value_fn=deep))
         return (
             step.lower(params, tx.init(params))
-            .compile(AS_USERS_HAVE)
+            .compile(BUFFERS_AS_USERS_HAVE)
             .memory_analysis()
             .temp_size_in_bytes
         )

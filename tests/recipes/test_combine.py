@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import zojax
-from tests.compiling import AS_USERS_HAVE
+from tests.compiling import BUFFERS_AS_USERS_HAVE
 from zojax import _thresholds
 
 PARAMS = {
@@ -83,7 +83,7 @@ def test_several_queries_are_added_to_a_large_leaf_in_place(sampler, key):
         directions, _ = sampler.draw((), key, jnp.int32(0), 3, params)
         return params + zojax.combine(COEFFICIENTS, directions, params, read_once=True)
 
-    compiled = jax.jit(step, donate_argnums=0).lower(leaf, key).compile(AS_USERS_HAVE)
+    compiled = jax.jit(step, donate_argnums=0).lower(leaf, key).compile(BUFFERS_AS_USERS_HAVE)
     assert compiled.memory_analysis().temp_size_in_bytes < 0.15 * 4 * leaf.size
 
 
@@ -101,7 +101,7 @@ def test_sums_of_several_queries_exist_one_after_another(key):
         return moved, first, second
 
     donated = jax.jit(step, donate_argnums=(0, 1, 2))
-    compiled = donated.lower(leaves, leaves, leaves, key).compile(AS_USERS_HAVE)
+    compiled = donated.lower(leaves, leaves, leaves, key).compile(BUFFERS_AS_USERS_HAVE)
     assert compiled.memory_analysis().temp_size_in_bytes < 2.5 * 4 * leaves[0].size
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import zojax
-from tests.compiling import AS_USERS_HAVE
+from tests.compiling import BUFFERS_AS_USERS_HAVE
 
 PARAMS = {"b": jnp.zeros(2), "s": jnp.zeros(()), "w": jnp.zeros((2, 2))}
 SIZE = 7
@@ -112,6 +112,6 @@ def test_the_norm_of_a_direction_on_the_sphere_needs_no_direction():
     def draw(params):
         return sampler.draw((), jax.random.key(0), jnp.int32(0), 3, params)[0]
 
-    program = jax.jit(draw).lower(params).compile(AS_USERS_HAVE)
+    program = jax.jit(draw).lower(params).compile(BUFFERS_AS_USERS_HAVE)
     size = sum(leaf.size for leaf in params.values())
     assert program.memory_analysis().temp_size_in_bytes < 0.8 * 4 * size

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import zojax
-from tests.compiling import AS_USERS_HAVE
+from tests.compiling import BUFFERS_AS_USERS_HAVE
 from zojax.training import make_step, make_steps, peak_bytes
 
 NUM_STEPS = 3
@@ -91,10 +91,10 @@ def test_several_steps_need_the_memory_of_one(method):
     one = (
         make_step(tx, network)
         .lower(params, state, batch=batches[0, 0], scale=scale)
-        .compile(AS_USERS_HAVE)
+        .compile(BUFFERS_AS_USERS_HAVE)
     )
     many = make_steps(tx, network).lower(params, state, {"batch": batches[0]}, scale=scale)
-    many = many.compile(AS_USERS_HAVE)
+    many = many.compile(BUFFERS_AS_USERS_HAVE)
     temporaries = [compiled.memory_analysis().temp_size_in_bytes for compiled in (one, many)]
     assert temporaries[1] <= 1.03 * temporaries[0]
     assert peak_bytes(many) <= 1.03 * peak_bytes(one)

@@ -9,7 +9,7 @@ import optax
 from wild_model import Model
 
 import zojax
-from tests.compiling import AS_USERS_HAVE
+from tests.compiling import BUFFERS_AS_USERS_HAVE
 from zojax.training import peak_bytes
 
 LAWS = {
@@ -69,7 +69,7 @@ def step_bytes(model: Model, law: str) -> int:
     tx = zojax.mezo(1e-6, jax.random.key(0), radius=1e-3, sampler=LAWS[law])
     args = _shapes((model.params, jax.eval_shape(tx.init, model.params), model.batch, model.held))
     return peak_bytes(
-        jax.jit(_step(model, tx), donate_argnums=(0, 1)).lower(*args).compile(AS_USERS_HAVE)
+        jax.jit(_step(model, tx), donate_argnums=(0, 1)).lower(*args).compile(BUFFERS_AS_USERS_HAVE)
     )
 
 
@@ -77,7 +77,7 @@ def inference_bytes(model: Model) -> int:
     """The same of the plain loss on twice the batch."""
     doubled = jax.tree.map(lambda array: jnp.concatenate([array, array]), model.batch)
     args = _shapes((model.params, doubled, model.held))
-    return peak_bytes(jax.jit(model.loss).lower(*args).compile(AS_USERS_HAVE))
+    return peak_bytes(jax.jit(model.loss).lower(*args).compile(BUFFERS_AS_USERS_HAVE))
 
 
 def check_training_lowers_the_loss(
