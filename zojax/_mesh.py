@@ -217,7 +217,7 @@ def uncut_along(array: jax.Array, axes: tuple[int, ...]) -> jax.Array:
     where rows come from a table that is cut between them, and are wanted cut along their features
     (spmd_partitioner_util.cc:498; jax 0.11.2 and 0.12.0.1, in plain JAX too; not 0.10.2). So the
     rows are asked for whole, and cut then. Rows of a table that is cut along its features are put
-    together for it. To be retired when `tests/mesh` passes without it on all supported versions.
+    together for it. To be retired when `tests/mesh/mesh_rows.py` runs without it on all versions.
 
     Args:
       array: the gathered rows.
