@@ -244,3 +244,34 @@ def test_points_take_turns_where_most_of_params_are_kernels_of_convolutions(widt
     np.testing.assert_allclose(
         zojax.evaluate(loss, params, directions, RADII), plain(loss, params, directions), rtol=1e-4
     )
+
+
+@pytest.mark.parametrize("materialize", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
+def test_unsigned_starts_with_the_highest_bit_set_are_no_negative_ones(dtype, materialize):
+    """XLA reads such constants so, and calls inside the loss are inlined to constants."""
+    beyond = dtype(np.iinfo(dtype).max - 3)
+    dimensions = jax.lax.GatherDimensionNumbers((0,), (0,), (0,))
+
+    def loss(params):
+        w = params["w"]
+        row = jax.jit(lambda at: jax.lax.dynamic_slice(w, (at, dtype(0)), (1, 2)))(beyond)
+        put = jax.jit(lambda at: jax.lax.dynamic_update_slice(w, 2 * row, (at, dtype(0))))(beyond)
+        how = {"slice_sizes": (1, 2), "mode": "clip"}
+        taken = jax.jit(lambda at: jax.lax.gather(w, at, dimensions, **how))(beyond[None])
+        added = jax.jit(lambda at: put.at[at].add(taken, mode="clip"))(beyond)
+        outs = jnp.take(w, beyond, axis=0, mode="clip"), row[0], taken, put[-1], added[-1]
+        return jnp.sum(w), jnp.stack([*outs, w[-1]])
+
+    params = {"w": jnp.arange(400.0).reshape(200, 2)}
+    directions = directions_of(zojax.rademacher(), params)
+
+    @jax.jit
+    def rows(params):
+        how = {"has_aux": True, "materialize": materialize}
+        return zojax.evaluate(loss, params, directions, 0.5, **how)[1][0]
+
+    z = zojax.materialize(jax.tree.map(lambda array: array[0], directions), params)["w"]
+    expected = loss({"w": params["w"] + 0.5 * z})[1]
+    np.testing.assert_array_equal(expected[1], expected[-1])
+    np.testing.assert_array_equal(rows(params), expected)

@@ -15,6 +15,7 @@ from jax.extend import core
 
 from zojax.evaluation._report import is_reported
 from zojax.evaluation._source_lines import on_line_of
+from zojax.evaluation._start_indices import with_signed_starts
 
 _INLINED = {
     "jit": "jaxpr",
@@ -34,7 +35,7 @@ Apply = Callable[[core.JaxprEqn, list[Any]], list[Any]]
 
 
 def forward_program(fn: Callable[..., Any], *args: Any) -> tuple[core.ClosedJaxpr, Any]:
-    """Returns `fn` without nested jits, custom derivatives and rematerialization.
+    """Returns `fn` without nested jits, custom derivatives, rematerialization and unsigned starts.
 
     Args:
       fn: a function of arrays.
@@ -104,7 +105,7 @@ def _inline(eqn: core.JaxprEqn, operands: list[Any]) -> list[Any]:
             return _run_inlined(closed, *operands)
         if name in _LOOPS:
             return bind(eqn, operands, **{key: _body(value) for key, value in eqn.params.items()})
-        return bind(eqn, operands)
+        return bind(eqn, with_signed_starts(eqn, operands))
 
 
 def _body(param: Any) -> Any:

@@ -20,9 +20,7 @@ def take(w, u, dice: Random):
     mode = dice.choice(("clip", "fill", "wrap"))
     at = indices(n, shape, dice, outside=dice.choice((0, 2)))
     kind = dice.choice((jnp.int32, jnp.int32, jnp.int8, jnp.uint8, jnp.uint32))
-    # Not below zero of an unsigned kind: a constant with the first of its bits set is a negative
-    # start to jit, of a plain `lax.dynamic_slice` too (jax 0.10.2 to 0.12.0.1).
-    at = jnp.asarray((np.abs(at) if jnp.issubdtype(kind, jnp.unsignedinteger) else at).astype(kind))
+    at = jnp.asarray(at.astype(np.int64).astype(kind))
     how = {"fill_value": 0.5} if mode == "fill" else {}
     return small(jnp.take(w, at, axis=axis, mode=mode, **how))
 
