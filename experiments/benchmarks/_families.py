@@ -28,8 +28,14 @@ def families(size: Size, name: str) -> Iterator[Form]:
             yield _form(model_type, family, size)
 
 
-def _form(model_type: str, family: type[nnx.Module], size: Size) -> Form:
-    config = family.config_class.from_dict(_settings(model_type, size))
+def tied_qwen3(size: Size) -> Form:
+    """Qwen3, layers stacked and scanned, whose head is the embedding."""
+    form = _form("qwen3", models.families()["qwen3"], size, tie_word_embeddings=True)
+    return form._replace(name="scanned Qwen3, tied")
+
+
+def _form(model_type: str, family: type[nnx.Module], size: Size, **changed: Any) -> Form:
+    config = family.config_class.from_dict({**_settings(model_type, size), **changed})
     # Shapes are all that the compiler asks for.
     graphdef, params = nnx.split(nnx.eval_shape(lambda: family(config, rngs=nnx.Rngs(0))))
     if hasattr(config, "vocab_size"):

@@ -47,8 +47,20 @@ class Form(NamedTuple):
 def forms(size: Size) -> Iterator[Form]:
     """The three forms, made one after another."""
     yield plain_list(size)
-    yield _nnx_list(size)
+    yield nnx_list(size)
     yield scanned(size)
+
+
+def abstract(make: Callable[[Size], Form], size: Size, dtype: jnp.dtype) -> Form:
+    """A form whose params are shapes of this dtype: nothing is made, however large it is."""
+    made = []
+
+    def params() -> Any:
+        made.append(make(size))
+        return made[0].params
+
+    shapes = jax.tree.map(lambda a: a.update(dtype=dtype), jax.eval_shape(params))
+    return made[0]._replace(params=shapes)
 
 
 def _tokens(size: Size) -> jax.ShapeDtypeStruct:
@@ -153,7 +165,8 @@ def _of_module(name: str, model: nnx.Module, size: Size) -> Form:
     return Form(name, params, loss, _tokens(size))
 
 
-def _nnx_list(size: Size) -> Form:
+def nnx_list(size: Size) -> Form:
+    """Flax NNX, the layers in a list of modules."""
     return _of_module("NNX list", _Decoder(size, nnx.Rngs(0)), size)
 
 

@@ -81,7 +81,11 @@ def naive_step(loss: Callable) -> Callable:
             return jax.tree.map(lambda a, b: a + radius * b, params, z)
 
         slope = (loss(moved(RADIUS), batch) - loss(moved(-RADIUS), batch)) / (2 * RADIUS)
-        return jax.tree.map(lambda a, b: a - LEARNING_RATE * slope * b, params, z), key
+
+        def stepped(a: jax.Array, b: jax.Array) -> jax.Array:
+            return (a - LEARNING_RATE * slope * b).astype(a.dtype)  # the slope may be wider
+
+        return jax.tree.map(stepped, params, z), key
 
     return step
 

@@ -1,4 +1,6 @@
-"""A tiny random OPT with a tokenizer of whole words, and a tiny task, in folders."""
+"""A tiny random OPT with a tokenizer of whole words, and a tiny task, in folders; and a folder for
+the results of benchmarks.
+"""
 
 import json
 import random
@@ -8,6 +10,7 @@ from flax import nnx
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from experiments.benchmarks import _report
 from zojax.models import OPT, OPTConfig
 
 SPECIAL = ["<pad>", "</s>", "<unk>"]
@@ -24,6 +27,13 @@ def _tokenizer():
     return PreTrainedTokenizerFast(
         tokenizer_object=words, bos_token="</s>", pad_token="<pad>", unk_token="<unk>"
     )
+
+
+@pytest.fixture
+def results(monkeypatch, tmp_path):
+    """Where benchmarks write for the length of a test."""
+    monkeypatch.setattr(_report, "RESULTS", tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

@@ -4,17 +4,11 @@ import json
 
 import pytest
 
-from experiments.benchmarks import _report, memory, methods, profile, speed, tokens
 from experiments.benchmarks import all as everything
+from experiments.benchmarks import memory, methods, profile, speed, tokens
 from experiments.benchmarks._forms import Size
 
 SIZE = Size(layers=2, width=16, heads=2, vocabulary=40, batch=2, length=4)
-
-
-@pytest.fixture
-def results(monkeypatch, tmp_path):
-    monkeypatch.setattr(_report, "RESULTS", tmp_path)
-    return tmp_path
 
 
 # Said once by jaxlib from 0.11 on and Python 3.13, in C++, where an exception ends the process.

@@ -1,0 +1,129 @@
+"""What do the compilers of TPUs and of an H100 make of a step, on a machine that has neither?
+
+    python -m experiments.benchmarks.accelerators              24 layers of width 512
+    python -m experiments.benchmarks.accelerators --sizes 1.3B --forms "scanned OPT" --machines H100
+
+Compiles inference on the doubled batch, the whole step of MeZO under several laws and the naive
+step, params and state donated, for a TPU v5e, a TPU v6e and an H100. It needs the compilers, which
+run anywhere: `pip install 'zojax[tpu-compiler]'` and `'zojax[cuda-compiler]'`; a machine without
+its compiler is left out with a word. Nothing is run, so no time of a step is in the table.
+
+Peak is arguments + results + temporaries, as `zojax.training.peak_bytes` counts them, over that of
+inference. Bytes and flops are those of the TPU's own cost analysis over two forwards of the batch;
+the body of a loop counts once in it, so they are given for layers in a list alone.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import tyro
+from jax.sharding import SingleDeviceSharding
+
+from experiments.benchmarks._compilers import MACHINES, compiled_for, use_compilers
+from experiments.benchmarks._families import tied_qwen3
+from experiments.benchmarks._forms import Form, Size, abstract, nnx_list, plain_list, scanned
+from experiments.benchmarks._report import Report
+from experiments.benchmarks._steps import doubled, lazy_step, naive_step
+from zojax.training import peak_bytes
+
+SIZES = {
+    "24 x 512": Size(),
+    "1.3B": Size(layers=24, width=2048, heads=32, vocabulary=50272, batch=8, length=512),
+}
+FORMS: dict[str, Callable[[Size], Form]] = {
+    "plain list": plain_list,
+    "NNX list": nnx_list,
+    "scanned OPT": scanned,
+    "scanned Qwen3, tied": tied_qwen3,
+}
+LISTS = ("plain list", "NNX list")
+LAWS = ("packed signs", "gaussian", "factored rank 1", "factored rank 4")
+COLUMNS = (
+    "machine",
+    "size",
+    "form",
+    "dtype",
+    "program",
+    "peak MB",
+    "peak / inference",
+    "bytes / two forwards",
+    "flops / two forwards",
+    "code MB",
+    "compile s",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of the benchmark of accelerators' compilers; each takes several words."""
+
+    machines: tuple[str, ...] = tuple(machine.name for machine in MACHINES)
+    sizes: tuple[str, ...] = ("24 x 512",)
+    forms: tuple[str, ...] = tuple(FORMS)
+    laws: tuple[str, ...] = LAWS
+    dtypes: tuple[str, ...] = ("bfloat16",)
+    naive: bool = True
+    """Whether the naive step stands beside the laws."""
+
+
+def main(settings: Settings) -> list[dict[str, Any]]:
+    """Prints the table, writes it to results/accelerators.jsonl and returns its rows."""
+    report = Report("accelerators", COLUMNS, settings)
+    for machine in MACHINES:
+        if machine.name not in settings.machines:
+            continue
+        if machine.missing:
+            print(f"{machine.name} is left out: its compiler is not here; {machine.missing}")
+            continue
+        there = SingleDeviceSharding(machine.devices()[0])
+        for size in settings.sizes:
+            for name in settings.forms:
+                for dtype in settings.dtypes:
+                    form = abstract(FORMS[name], SIZES[size], jnp.dtype(dtype))
+                    row = partial(report.row, machine.name, size, name, dtype)
+                    _measure(form, settings, partial(compiled_for, there), row)
+    return report.finish()
+
+
+def _measure(form: Form, settings: Settings, compiled: Callable, row: Callable) -> None:
+    """Rows of a form: inference first, to which the others are compared."""
+    forward, _ = compiled(form.loss, form.params, form.batch)
+    inference, seconds = compiled(form.loss, form.params, doubled(form.batch))
+
+    def of(program: str, executable: Any, seconds: float) -> None:
+        peak = peak_bytes(executable)
+        moved, operations = (_over_two(executable, forward, what) for what in _COUNTED)
+        if form.name not in LISTS:
+            moved = operations = None
+        code = executable.memory_analysis().generated_code_size_in_bytes / 1e6
+        ratio = peak / peak_bytes(inference)
+        row(program, round(peak / 1e6), ratio, moved, operations, code, seconds)
+
+    of("inference, doubled batch", inference, seconds)
+    for law in settings.laws:
+        tx, step = lazy_step(form.loss, law)
+        state = jax.eval_shape(tx.init, form.params)
+        of(law, *compiled(step, form.params, state, form.batch, donate=(0, 1)))
+    if settings.naive:
+        step, key = naive_step(form.loss), jax.eval_shape(lambda: jax.random.key(0))
+        of("naive", *compiled(step, form.params, key, form.batch, donate=(0,)))
+
+
+_COUNTED = ("bytes accessed", "flops")
+
+
+def _over_two(program: Any, forward: Any, what: str) -> float | None:
+    """By the compiler's cost analysis; None from a compiler that has none."""
+    of_program, of_forward = (dict(each.cost_analysis() or {}) for each in (program, forward))
+    if not of_forward.get(what):
+        return None
+    return of_program[what] / (2 * of_forward[what])
+
+
+if __name__ == "__main__":
+    use_compilers()
+    main(tyro.cli(Settings))
