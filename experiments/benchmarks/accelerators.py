@@ -16,6 +16,7 @@ the body of a loop counts once in it, so they are given for layers in a list alo
 import dataclasses
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import Any
 
 import jax
@@ -27,7 +28,7 @@ from experiments.benchmarks._compilers import MACHINES, compiled_for, use_compil
 from experiments.benchmarks._families import tied_qwen3
 from experiments.benchmarks._forms import Form, Size, abstract, nnx_list, plain_list, scanned
 from experiments.benchmarks._report import Report
-from experiments.benchmarks._steps import doubled, lazy_step, naive_step
+from experiments.benchmarks._steps import LAWS, doubled, lazy_step, naive_step
 from zojax.training import peak_bytes
 
 SIZES = {
@@ -41,7 +42,8 @@ FORMS: dict[str, Callable[[Size], Form]] = {
     "scanned Qwen3, tied": tied_qwen3,
 }
 LISTS = ("plain list", "NNX list")
-LAWS = ("packed signs", "gaussian", "factored rank 1", "factored rank 4")
+COUNTED = ("bytes accessed", "flops")  # by the compiler's cost analysis
+DTYPES = ("bfloat16", "float32")
 COLUMNS = (
     "machine",
     "size",
@@ -64,14 +66,17 @@ class Settings:
     machines: tuple[str, ...] = tuple(machine.name for machine in MACHINES)
     sizes: tuple[str, ...] = ("24 x 512",)
     forms: tuple[str, ...] = tuple(FORMS)
-    laws: tuple[str, ...] = LAWS
+    laws: tuple[str, ...] = ("packed signs", "gaussian", "factored rank 1", "factored rank 4")
     dtypes: tuple[str, ...] = ("bfloat16",)
-    naive: bool = True
-    """Whether the naive step stands beside the laws."""
 
 
 def main(settings: Settings) -> list[dict[str, Any]]:
-    """Prints the table, writes it to results/accelerators.jsonl and returns its rows."""
+    """Prints the table, writes it to results/accelerators.jsonl and returns its rows.
+
+    Raises:
+      ValueError: for a name that is unknown.
+    """
+    _check(settings)
     report = Report("accelerators", COLUMNS, settings)
     for machine in MACHINES:
         if machine.name not in settings.machines:
@@ -80,44 +85,45 @@ def main(settings: Settings) -> list[dict[str, Any]]:
             print(f"{machine.name} is left out: its compiler is not here; {machine.missing}")
             continue
         there = SingleDeviceSharding(machine.devices()[0])
-        for size in settings.sizes:
-            for name in settings.forms:
-                for dtype in settings.dtypes:
-                    form = abstract(FORMS[name], SIZES[size], jnp.dtype(dtype))
-                    row = partial(report.row, machine.name, size, name, dtype)
-                    _measure(form, settings, partial(compiled_for, there), row)
-    return report.finish()
+        for size, name, dtype in product(settings.sizes, settings.forms, settings.dtypes):
+            form = abstract(FORMS[name], SIZES[size], jnp.dtype(dtype))
+            row = partial(report.row, machine.name, size, name, dtype)
+            _measure(form, settings.laws, partial(compiled_for, there), row)
+    return report.finish() if report.rows else []
 
 
-def _measure(form: Form, settings: Settings, compiled: Callable, row: Callable) -> None:
+def _check(settings: Settings) -> None:
+    machines = [machine.name for machine in MACHINES]
+    known = {"machines": machines, "sizes": SIZES, "forms": FORMS, "laws": LAWS, "dtypes": DTYPES}
+    for setting, names in known.items():
+        for name in getattr(settings, setting):
+            if name not in names:
+                raise ValueError(f"{setting}: {name!r} is unknown; choose from {', '.join(names)}")
+
+
+def _measure(form: Form, laws: tuple[str, ...], compiled: Callable, row: Callable) -> None:
     """Rows of a form: inference first, to which the others are compared."""
     forward, _ = compiled(form.loss, form.params, form.batch)
     inference, seconds = compiled(form.loss, form.params, doubled(form.batch))
 
     def of(program: str, executable: Any, seconds: float) -> None:
         peak = peak_bytes(executable)
-        moved, operations = (_over_two(executable, forward, what) for what in _COUNTED)
-        if form.name not in LISTS:
-            moved = operations = None
+        counted = form.name in LISTS
+        ratios = (_over_two(executable, forward, what) if counted else None for what in COUNTED)
         code = executable.memory_analysis().generated_code_size_in_bytes / 1e6
-        ratio = peak / peak_bytes(inference)
-        row(program, round(peak / 1e6), ratio, moved, operations, code, seconds)
+        row(program, round(peak / 1e6), peak / peak_bytes(inference), *ratios, code, seconds)
 
     of("inference, doubled batch", inference, seconds)
-    for law in settings.laws:
+    for law in laws:
         tx, step = lazy_step(form.loss, law)
         state = jax.eval_shape(tx.init, form.params)
         of(law, *compiled(step, form.params, state, form.batch, donate=(0, 1)))
-    if settings.naive:
-        step, key = naive_step(form.loss), jax.eval_shape(lambda: jax.random.key(0))
-        of("naive", *compiled(step, form.params, key, form.batch, donate=(0,)))
-
-
-_COUNTED = ("bytes accessed", "flops")
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    of("naive", *compiled(naive_step(form.loss), form.params, key, form.batch, donate=(0,)))
 
 
 def _over_two(program: Any, forward: Any, what: str) -> float | None:
-    """By the compiler's cost analysis; None from a compiler that has none."""
+    """The program's over that of two forwards; None from a compiler that does not say."""
     of_program, of_forward = (dict(each.cost_analysis() or {}) for each in (program, forward))
     if not of_forward.get(what):
         return None

@@ -17,11 +17,20 @@ SIZE = Size(layers=2, width=16, heads=2, vocabulary=40, batch=2, length=4)
 
 def test_a_machine_without_its_compiler_is_left_out_with_a_word(results, monkeypatch, capsys):
     monkeypatch.setattr(_compilers, "_found", lambda module: False)
+    kept = results / "accelerators.jsonl"
+    kept.write_text("of another run")
     assert accelerators.main(accelerators.Settings()) == []
+    assert kept.read_text() == "of another run"
     words = capsys.readouterr().out
     assert words.count("is left out") == len(_compilers.MACHINES)
     assert words.count("zojax[tpu-compiler]") == 2
     assert words.count("zojax[cuda-compiler]") == 1
+
+
+def test_what_is_unknown_is_named_with_what_there_is():
+    settings = accelerators.Settings(machines=("TPU v9",))
+    with pytest.raises(ValueError, match="machines: 'TPU v9' is unknown; choose from TPU v5e, "):
+        accelerators.main(settings)
 
 
 @pytest.mark.parametrize("name", accelerators.FORMS)
