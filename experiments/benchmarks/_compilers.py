@@ -7,12 +7,13 @@ how many bytes it moves.
 
 import importlib.util
 import os
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 from jax.experimental import topologies
+
+from experiments.benchmarks._steps import compiled
 
 # What the driver says of an H100 with SXM, as XLA's GpuTargetConfigProto in text.
 _H100 = """
@@ -100,9 +101,7 @@ def compiled_for(
     placed = jax.tree.map(
         lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), shapes
     )
-    start = time.perf_counter()
-    program = jax.jit(fn, donate_argnums=donate).lower(*placed).compile()
-    return program, time.perf_counter() - start
+    return compiled(fn, *placed, donate=donate)
 
 
 def _found(module: str) -> bool:

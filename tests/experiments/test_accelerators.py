@@ -67,4 +67,5 @@ def test_a_step_is_compiled_for_a_machine_that_is_not_here(machine, tmp_path):
     kept = (tmp_path / "accelerators.jsonl").read_text()
     rows = [json.loads(line) for line in kept.splitlines()]
     assert [row["program"] for row in rows] == ["inference, doubled batch", "gaussian", "naive"]
-    assert all(row["peak / inference"] > 0 for row in rows)
+    inference, _, naive = (row["peak / inference"] for row in rows)
+    assert naive > inference == 1

@@ -29,9 +29,8 @@ def main() -> None:
         }
         alone = losses(params, TOKENS, zojax.Axes())
         with jax.set_mesh(mesh):
-            cut = NamedSharding(
-                mesh, P("model")
-            )  # rows of the table, and of what meets its features
+            # Between the rows of the table, and of what meets its features.
+            cut = NamedSharding(mesh, P("model"))
             found = losses(
                 jax.device_put(params, cut),
                 jax.device_put(TOKENS, NamedSharding(mesh, P("data"))),

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
+_LARGEST = np.iinfo(np.int32).max
 # The operands that say where.
 _STARTS = {
     "gather": slice(1, 2),
@@ -25,7 +26,9 @@ def with_signed_starts(eqn: core.JaxprEqn, operands: list[Any]) -> list[Any]:
     gives row 200.
     """
     name = eqn.primitive.name
-    where = _STARTS.get("scatter" if name.startswith("scatter") else name, slice(0))
+    where = _STARTS.get("scatter" if name.startswith("scatter") else name)
+    if where is None or max(eqn.invars[0].aval.shape, default=0) > _LARGEST:
+        return operands
     operands = list(operands)
     operands[where] = map(_signed, operands[where], eqn.invars[where])
     return operands
@@ -34,7 +37,6 @@ def with_signed_starts(eqn: core.JaxprEqn, operands: list[Any]) -> list[Any]:
 def _signed(start: Any, atom: Any) -> Any:
     if not jnp.issubdtype(atom.aval.dtype, jnp.unsignedinteger):
         return start
-    beyond = np.iinfo(np.int32).max  # of what is outside only that matters
-    if np.iinfo(atom.aval.dtype).max > beyond:
-        start = jnp.minimum(start, np.array(beyond, atom.aval.dtype))
+    if np.iinfo(atom.aval.dtype).max > _LARGEST:  # which is outside of every axis
+        start = jnp.minimum(start, np.array(_LARGEST, atom.aval.dtype))
     return jnp.asarray(start, jnp.int32)
