@@ -89,11 +89,12 @@ def stored_shape(array: Any, shape: tuple[int, ...], arguments: str) -> None:
         )
 
 
-def one_of(options: tuple[str, ...], **named: str) -> None:
-    """Raises ValueError unless every named word is one of `options`."""
+def one_of(options: tuple[str | int, ...], **named: Any) -> None:
+    """Raises ValueError unless every named word or integer is one of `options`."""
     for name, value in named.items():
-        if value not in options:
-            raise ValueError(f"{name} must be one of {', '.join(options)}, got {value!r}")
+        if not isinstance(value, str | int) or value not in options:
+            known = ", ".join(map(str, options))
+            raise ValueError(f"{name} must be one of {known}, got {value!r}")
 
 
 def floating(params: Params) -> None:

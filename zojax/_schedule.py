@@ -6,7 +6,7 @@ that depend on no data (the layers of an unrolled model) before everything else,
 of all layers exists at once. And it fuses a draw into each of its readers, so that a pair of points
 pays for the generator twice, and 32 signs packed in a word pay for the word 32 times.
 
-    draw_after    a draw that waits for data and is one buffer
+    draw_after    a draw that waits for data and is kept
     make_after    the same for anything small that is read more than once
     zero_after    zeros that wait, for loops that add up
     true_after    the predicate that all of these wait for
@@ -27,8 +27,8 @@ from zojax._mesh import own_entry
 from zojax._typing import Key
 
 
-def draw_after(draw: Callable[[Key], jax.Array], key: Key, datum: jax.Array) -> jax.Array:
-    """Returns `draw(key)`, drawn after `datum` is known and kept as one buffer.
+def draw_after(draw: Callable[[Key], Any], key: Key, datum: jax.Array) -> Any:
+    """Returns `draw(key)`, arrays that are drawn after `datum` is known and kept as buffers.
 
     On CPU by a conditional whose predicate is read from the data: its branch cannot run before the
     data is there, and its result is a buffer. (`optimization_barrier` is dropped before
@@ -41,7 +41,7 @@ def draw_after(draw: Callable[[Key], jax.Array], key: Key, datum: jax.Array) -> 
     if not isinstance(ready, jax.core.Tracer):  # outside jit, all is made in the order of Python
         return draw(key)
 
-    def by_barrier(key: Key) -> jax.Array:
+    def by_barrier(key: Key) -> Any:
         words = jax.random.key_data(key)
         words = jnp.where(ready, words, ~words)
         waiting = jax.random.wrap_key_data(words, impl=jax.random.key_impl(key))
@@ -52,8 +52,8 @@ def draw_after(draw: Callable[[Key], jax.Array], key: Key, datum: jax.Array) -> 
     )
 
 
-def make_after(make: Callable[[Any], jax.Array], operand: Any, datum: jax.Array) -> jax.Array:
-    """Returns `make(operand)` as one buffer, made after `datum` is known.
+def make_after(make: Callable[[Any], Any], operand: Any, datum: jax.Array) -> Any:
+    """Returns `make(operand)`, arrays that are buffers, made after `datum` is known.
 
     For what is small, and would be made again by everything that reads it.
     """
@@ -86,28 +86,37 @@ def true_after(datum: jax.Array) -> jax.Array:
     return _true_after(datum) if jnp.size(datum) else jnp.bool(1)
 
 
-def hidden_slicer(array: jax.Array) -> Callable[[int, int], jax.Array]:
-    """Returns `(start, length) -> array[start : start + length]`, the place hidden from XLA.
+def hidden_slicer(arrays: Any) -> Callable[[int, int], Any]:
+    """Returns `(start, length) -> arrays[start : start + length]`, the place hidden from XLA.
 
     XLA compiles loops that are alike once for a whole program: those of the layers of a model,
     unless each has the place of its part of a common buffer written into it. So the places are read
     from tables, which XLA hands to a loop beside its data.
+
+    Args:
+      arrays: a tree of arrays that are cut at the same place of axis 0.
     """
     # Always 1, but the compiler cannot say so.
-    middle = true_after(array).astype(jnp.uint32)
+    middle = true_after(jax.tree.leaves(arrays)[0]).astype(jnp.uint32)
 
-    def cut(start: int, length: int) -> jax.Array:
+    def cut(start: int, length: int) -> Any:
         # A shorter table, or one in order, would be computed in place, the start written into it.
         table = jnp.array([start + 1, start, start + 1], jnp.uint32)
         first = jax.lax.dynamic_index_in_dim(table, middle, keepdims=False)
-        return jax.lax.dynamic_slice_in_dim(array, first, length)
+        return jax.tree.map(
+            lambda array: jax.lax.dynamic_slice_in_dim(array, first, length), arrays
+        )
 
     return cut
 
 
-def _conditionally(ready: jax.Array, make: Callable[[Any], jax.Array], operand: Any) -> jax.Array:
-    shape = jax.eval_shape(make, operand)
-    return jax.lax.cond(ready, make, lambda _: jnp.zeros(shape.shape, shape.dtype), operand)
+def _conditionally(ready: jax.Array, make: Callable[[Any], Any], operand: Any) -> Any:
+    shapes = jax.eval_shape(make, operand)
+
+    def zeros(_: Any) -> Any:
+        return jax.tree.map(lambda array: jnp.zeros(array.shape, array.dtype), shapes)
+
+    return jax.lax.cond(ready, make, zeros, operand)
 
 
 @jax.custom_batching.custom_vmap

@@ -54,6 +54,10 @@ NARROW_ROW = 8
 # buffer of the leaf's size; but it takes longer to compile, which pays for stacks of layers and the
 # like.
 WRITTEN_OUT_QUERIES = 12
+# Up to so many random bits an entry, of all terms together, are kept in a buffer and taken apart
+# where they are read; more would be a buffer of the leaf's size. Of the normal laws that of 8 bits
+# takes few operations apart from those of the cipher.
+HELD_BITS = 12
 LARGE_LEAF = 1 << 22
 
 # Entries of noise that are drawn at a time: for the norm of a direction, and for sums over deflated
@@ -61,8 +65,9 @@ LARGE_LEAF = 1 << 22
 NORM_BLOCK = 1 << 20
 DEFLATED_BLOCK = 1 << 16
 
-# Directions of other groups of devices from which on a reduction of the size of params is cheaper
-# than drawing them. A normal number takes about 160 operations, and an all-reduce moves 8 bytes for
-# each entry. On accelerators an operation costs about a hundredth of moving a byte between them, on
-# hosts less.
-REDUCED_QUERIES = 4
+# Random bits an entry, of all directions of other groups of devices, from which on a reduction of
+# the size of params is cheaper than drawing them. A number of b bits takes b / 64 of a call, which
+# is about 100 operations, and 20 to take it apart: 30 with 8 bits, 100 with 32. An all-reduce moves
+# 8 bytes for each entry. On accelerators an operation costs about a hundredth of moving a byte
+# between them, on hosts less.
+REDUCED_BITS = 200

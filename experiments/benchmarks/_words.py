@@ -29,10 +29,10 @@ class Tally:
 
         @functools.cache
         def counted(law):
-            def generate(key, rows, width, first=None):
-                return self._passed(law.generate(key, rows, width, first))
+            def call(keys, calls, width, first=None):
+                return self._passed(law.call(keys, calls, width, first))
 
-            return law._replace(generate=generate)
+            return law._replace(call=call)
 
         def watched(directions: Directions) -> Directions:
             return tuple(dataclasses.replace(rows, law=counted(rows.law)) for rows in directions)
@@ -46,12 +46,12 @@ class Tally:
 
         return sampler._replace(draw=draw, recall=recall)
 
-    def _passed(self, numbers: jax.Array) -> jax.Array:
+    def _passed(self, words: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
         def add(_: np.ndarray) -> np.ndarray:
-            self.words += numbers.size
+            self.words += sum(word.size for word in words)
             return np.ones((), np.bool_)
 
         drawn = jax.ShapeDtypeStruct((), jnp.bool_)
-        first = numbers[(0,) * numbers.ndim]
+        first = words[0][(0,) * words[0].ndim]
         counted = jax.pure_callback(add, drawn, first, vmap_method="sequential")
-        return jnp.where(counted, numbers, jnp.zeros_like(numbers))
+        return tuple(jnp.where(counted, word, jnp.zeros_like(word)) for word in words)

@@ -71,13 +71,13 @@ class Settings:
 
 
 def main(settings: Settings) -> list[dict[str, Any]]:
-    """Prints the table, writes it to results/accelerators.jsonl and returns its rows.
+    """Prints the table, adds it to results/accelerators.jsonl and returns its rows.
 
     Raises:
       ValueError: for a name that is unknown.
     """
     _check(settings)
-    report = Report("accelerators", COLUMNS, settings)
+    report = Report("accelerators", COLUMNS, settings, names=COLUMNS.index("program") + 1)
     for machine in MACHINES:
         if machine.name not in settings.machines:
             continue
@@ -89,7 +89,7 @@ def main(settings: Settings) -> list[dict[str, Any]]:
             form = abstract(FORMS[name], SIZES[size], jnp.dtype(dtype))
             row = partial(report.row, machine.name, size, name, dtype)
             _measure(form, settings.laws, partial(compiled_for, there), row)
-    return report.finish() if report.rows else []
+    return report.rows
 
 
 def _check(settings: Settings) -> None:

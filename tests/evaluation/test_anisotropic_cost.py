@@ -18,11 +18,11 @@ KEY = jax.random.key(0, impl="threefry4x32")
 QUERIES = 3
 
 
-def random_numbers(jaxpr):
-    """How many numbers a program asks the generator for: loops in full, the dearest branch."""
+def random_words(jaxpr):
+    """How many words a program asks the generator for: loops in full, the dearest branch."""
     total = 0
     for eqn in jaxpr.eqns:
-        inner = [random_numbers(inner) for inner in jaxprs_in_params(eqn.params)]
+        inner = [random_words(inner) for inner in jaxprs_in_params(eqn.params)]
         if eqn.primitive.name == "random_bits":
             total += sum(math.prod(out.aval.shape) for out in eqn.outvars)
         elif eqn.primitive.name == "cond":
@@ -46,8 +46,14 @@ def loss(params, x):
     return jnp.mean((x @ params["head"]) ** 2)
 
 
+# Of the matrices, in words: 8 bits a number.
+MATRICES = (64 * 512 + 4 * 64 * 64) // 4
+# Of the biases: those of 4 rows alone, two words for each number, and as one group.
+ALONE, GROUPED = 2 * 4 * 64, 2 * 64
+
+
 def drawn_in_a_step(**options):
-    """Numbers drawn in a step of LOREN, and the number of weights."""
+    """Words drawn in a step of LOREN."""
     params = {
         "bias": jnp.zeros((4, 64)),
         "head": jnp.zeros((64, 512)),
@@ -59,21 +65,25 @@ def drawn_in_a_step(**options):
         return tx.update(None, state, params, value_fn=lambda params: loss(params, x))
 
     jaxpr = jax.make_jaxpr(step)(params, tx.init(params), jnp.ones((2, 64))).jaxpr
-    return random_numbers(jaxpr), sum(leaf.size for leaf in params.values())
+    return random_words(jaxpr)
 
 
 def test_noise_is_drawn_twice_a_query():
-    """Where the loss meets it, and for the estimate and the score; besides, the first a."""
-    numbers, size = drawn_in_a_step()
-    first = 4 * 64 + 64 + 4 * 64
-    assert numbers == 2 * QUERIES * size + first
+    """Where the loss meets it, and for the estimate and the score; besides, the first a.
+
+    Of that, which has 32 bits a number, two rows are a group, and one alone takes as many words.
+    """
+    first = 4 * 64 + 2 * 64 + 4 * 64
+    of_query = 2 * MATRICES + ALONE + GROUPED
+    assert drawn_in_a_step() == QUERIES * of_query + first
 
 
 def test_links_for_every_query_draw_once_more():
-    numbers, size = drawn_in_a_step(momentum_per_query=True)
-    assert 3 * QUERIES * size < numbers < 3.1 * QUERIES * size
-    still, size = drawn_in_a_step(momentum_per_query=True, curvature_learning_rate=0)
-    assert 2 * QUERIES * size < still < 2.1 * QUERIES * size
+    most = QUERIES * MATRICES
+    words = drawn_in_a_step(momentum_per_query=True)
+    assert 3 * most < words < 3.2 * most
+    still = drawn_in_a_step(momentum_per_query=True, curvature_learning_rate=0)
+    assert 2 * most < still < 2.2 * most
 
 
 def test_a_step_holds_the_momentum_and_the_largest_leaf_besides_inference():

@@ -13,7 +13,7 @@ import pytest
 
 import zojax
 
-WIDTH = 160
+WIDTH = 192  # of three whole groups of 64 rows, so that all layers are drawn side by side
 
 
 def _loss(params, x):

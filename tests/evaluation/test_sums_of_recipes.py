@@ -70,7 +70,7 @@ def test_a_step_holds_no_dense_directions(model):
 
 @pytest.mark.parametrize("model", [unrolled, scanned], ids=lambda model: model.__name__)
 def test_a_window_of_steps_holds_the_sum_of_one_leaf_at_a_time(model):
-    """ZoAR adds up the directions of several steps; of no two leaves at once."""
+    """ZoAR adds up the directions of several steps, of no two leaves at once; noise is a byte."""
     params, loss = model()
     tx = zojax.zoar(1e-6, jax.random.key(0), num_queries=4, rule=optax.identity())
 
@@ -82,4 +82,4 @@ def test_a_window_of_steps_holds_the_sum_of_one_leaf_at_a_time(model):
     held = weights_and_temporaries(step, params, state, TOKENS, donated=(0, 1))
     weights, largest = (of(4 * leaf.size for leaf in jax.tree.leaves(params)) for of in (sum, max))
     layer = 4 * 12 * WIDTH**2
-    assert held < weights + largest + layer
+    assert held < weights + largest + largest // 4 + layer // 4

@@ -10,6 +10,7 @@ from started import output_of
 
 from experiments.benchmarks import _compilers, accelerators
 from experiments.benchmarks._forms import Size
+from experiments.benchmarks._report import Report
 from experiments.benchmarks._steps import naive_step
 
 SIZE = Size(layers=2, width=16, heads=2, vocabulary=40, batch=2, length=4)
@@ -31,6 +32,27 @@ def test_what_is_unknown_is_named_with_what_there_is():
     settings = accelerators.Settings(machines=("TPU v9",))
     with pytest.raises(ValueError, match="machines: 'TPU v9' is unknown; choose from TPU v5e, "):
         accelerators.main(settings)
+
+
+def test_a_run_replaces_what_it_found_and_keeps_the_rest(results):
+    """Each row is there as soon as it is known: such runs take long."""
+
+    def report():
+        return Report("kept", ("machine", "law", "peak"), accelerators.Settings(), names=2)
+
+    first = report()
+    first.row("TPU v5e", "gaussian", 1.0)
+    first.row("TPU v5e", "naive", 2.0)
+    second = report()
+    second.row("TPU v5e", "gaussian", 1.5)
+    second.row("H100", "gaussian", 1.25)
+    rows = [json.loads(line) for line in (results / "kept.jsonl").read_text().splitlines()]
+    found = [(row["machine"], row["law"], row["peak"]) for row in rows]
+    assert found == [
+        ("TPU v5e", "naive", 2.0),
+        ("TPU v5e", "gaussian", 1.5),
+        ("H100", "gaussian", 1.25),
+    ]
 
 
 @pytest.mark.parametrize("name", accelerators.FORMS)

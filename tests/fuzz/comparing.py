@@ -103,12 +103,13 @@ class _Drawn:
         setting = self.setting
         if setting.law.make not in (zojax.gaussian, zojax.rademacher):
             return []
-        packed, found = setting.law.make is zojax.rademacher, []
+        signs, found = setting.law.make is zojax.rademacher, []
+        bits = 1 if signs else setting.law.options.get("bits", 8)
         for query, zs in enumerate(self.zs):
-            expected = isotropic(packed, setting.seed, setting.step, query, self.params)
+            expected = isotropic(bits, setting.seed, setting.step, query, self.params)
             for z, other in zip(jax.tree.leaves(zs), expected, strict=True):
                 # The library's polynomials are right to 1e-6 of z.
-                if not np.allclose(z, other, rtol=0 if packed else 4e-6, atol=0):
+                if not np.allclose(z, other, rtol=0 if signs else 4e-6, atol=0):
                     found.append(f"z of query {query} is {z}, by NumPy {other}")
         return found
 

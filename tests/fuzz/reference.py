@@ -4,6 +4,7 @@ Nothing of zojax is in here. The directions of the isotropic laws are made a sec
 key alone, by the published generator and the exact inverse of the normal distribution.
 """
 
+import functools
 import hashlib
 import math
 from collections.abc import Callable, Sequence
@@ -73,8 +74,12 @@ class Plain:
 # Directions of the isotropic laws.
 
 
-def isotropic(packed: bool, seed: int, step: int, query: int, params: Any) -> list[np.ndarray]:
-    """Z of every leaf: signs if `packed`, else normal numbers in float64."""
+def isotropic(bits: int, seed: int, step: int, query: int, params: Any) -> list[np.ndarray]:
+    """Z of every leaf, float64, with so many random bits an entry: signs of 1, else normal numbers.
+
+    Entry j of row i is made of bits i b ... (i + 1) b - 1 of the words of all calls (0, j), (1, j),
+    (2, j) ..., laid one behind the other.
+    """
     key = _fold(_fold(_words_of_seed(seed), step), query)
     found = []
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
@@ -82,23 +87,42 @@ def isotropic(packed: bool, seed: int, step: int, query: int, params: Any) -> li
         count = math.prod(leaf.shape[:-1])
         first, second = _hash(path)
         own = _fold(_fold(key, first), second)
-        columns = -(-width // 32) if packed else width
-        row, column = np.meshgrid(np.arange(count), np.arange(columns), indexing="ij")
-        a, b = _threefry(own, row.astype(np.uint32), column.astype(np.uint32))
-        z = _signs(a ^ b, width) if packed else _normal(a ^ b)
-        found.append(z.reshape(leaf.shape))
+        calls = np.arange(-(-count * bits // 64), dtype=np.uint32)
+        call, column = np.meshgrid(calls, np.arange(width, dtype=np.uint32), indexing="ij")
+        words = np.stack(_threefry(own, call, column), 1).reshape(-1, width)
+        number = words[:, None] >> (np.arange(32 // bits, dtype=np.uint32) * bits)[:, None]
+        number = number.reshape(-1, width)[:count] % np.uint64(2**bits)
+        found.append(_entries(number.astype(np.float64), bits).reshape(leaf.shape))
     return found
 
 
-def _normal(words: np.ndarray) -> np.ndarray:
-    steps = words.view(np.int32) >> 8
-    return ndtri((steps + 0.5) * 2.0**-24 + 0.5)
+def _entries(numbers: np.ndarray, bits: int) -> np.ndarray:
+    """Of numbers of so many bits; as in two's complement, 0 is the first level above the middle."""
+    if bits == 1:
+        return 1.0 - 2.0 * numbers
+    if bits == 32:  # of which the upper 24 count
+        numbers, bits = np.floor(numbers / 2**8), 24
+    levels = 2**bits
+    place = (numbers + levels / 2) % levels  # from the lowest level on
+    if bits > 8:
+        z = ndtri((np.arange(levels) + 0.5) / levels)
+        return (z / np.sqrt(np.mean(z**2)) if bits == 16 else z)[place.astype(int)]
+    return _levels_of_8_bits()[place.astype(int)]
 
 
-def _signs(words: np.ndarray, width: int) -> np.ndarray:
-    bits = (words[..., None] >> np.arange(32, dtype=np.uint32)) & 1
-    rows, columns = words.shape
-    return 1.0 - 2.0 * bits.reshape(rows, 32 * columns)[:, :width]
+@functools.cache
+def _levels_of_8_bits() -> np.ndarray:
+    """The polynomial that comes nearest to the normal law's means between its 256-quantiles."""
+    edges = ndtri(np.arange(257) / 256)
+    density = np.exp(-(edges**2) / 2) / np.sqrt(2 * np.pi)
+    means = 256 * (density[:-1] - density[1:])
+    u = (2 * np.arange(256) + 1) / 256 - 1
+    half = u > 0
+    fitted = np.polynomial.Chebyshev.fit(
+        2 * u[half] ** 2 - 1, means[half] / u[half], 7, domain=[-1, 1], w=u[half]
+    )
+    z = u * fitted(2 * u**2 - 1)
+    return z / np.sqrt(np.mean(z**2))
 
 
 def _hash(path: tuple) -> tuple[int, int]:

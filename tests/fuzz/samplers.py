@@ -53,7 +53,8 @@ def labelled(*args: Any, labels: tuple, **options: Any) -> zojax.Sampler:
 
 def dense() -> st.SearchStrategy[Law]:
     """The isotropic laws without a norm."""
-    return st.sampled_from((Law(zojax.gaussian), Law(zojax.rademacher)))
+    fine = Law(zojax.gaussian, bits=16), Law(zojax.gaussian, bits=32)
+    return st.sampled_from((Law(zojax.gaussian), Law(zojax.rademacher), *fine))
 
 
 def _factored(leaves: list[Leaf]) -> st.SearchStrategy[Law]:

@@ -49,7 +49,7 @@ METHODS: dict[str, tuple[Callable[..., Any], float, dict[str, Any]]] = {
     "zo_sign_sgd": (zojax.zo_sign_sgd, 0.005, EIGHT),
     "zo_adamm": (zojax.zo_adamm, 0.01, EIGHT),
     "zo_rmsprop": (zojax.zo_rmsprop, 0.002, EIGHT),
-    "ar1_zo": (zojax.ar1_zo, 0.02, {"radius": 0.1}),
+    "ar1_zo": (zojax.ar1_zo, 0.03, {"radius": 0.1}),
 }
 # Tensor parallelism: each weight is cut along an axis that the plain forward never puts together.
 SPECS = {

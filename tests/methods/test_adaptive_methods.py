@@ -146,7 +146,7 @@ def test_zo_rmsprop_is_r_adazo_without_a_first_moment(key, x64):
     arguments = {"num_queries": 2, "eps_root": 1e-3}
     rms, _ = five_steps(zojax.zo_rmsprop(0.1, key, **arguments), GAUSSIAN, 2, key)()
     tx = zojax.r_adazo(0.1, key, b1=0.0, eps=0.0, **arguments)
-    np.testing.assert_allclose(five_steps(tx, GAUSSIAN, 2, key)()[0], rms, rtol=1e-12)
+    np.testing.assert_allclose(five_steps(tx, GAUSSIAN, 2, key)()[0], rms, rtol=1e-10)
 
 
 def test_zo_rmsprop_keeps_a_float32_moment_of_narrow_params(key):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 
 import chex
 import jax
@@ -259,11 +260,19 @@ def words_drawn(method, params, loss, sampler, steps):
     return np.diff(counts).tolist()
 
 
+def words(*shape):
+    """Of a leaf, or of a layer: two for each column of a group of 8 rows, or of a row by itself."""
+    rows = math.prod(shape[:-1])
+    groups = -(-rows // 8)
+    return 2 * (groups if groups < rows else rows) * shape[-1]
+
+
 def test_noise_is_drawn_for_the_active_block_alone(monkeypatch):
     """Each word of a leaf twice: for the pair of points, and for the update.
 
     Of the token table two rows are looked up and all are in the head; of the positions, two rows
-    are looked up. So an order of five blocks draws what MeZO draws in one step.
+    are looked up. An order of five blocks evaluates what MeZO evaluates in one step, and updates
+    one layer of a stack at a time.
     """
     # Else all leaves of so small a model are drawn together, whatever is looked up.
     monkeypatch.setattr(_thresholds, "SMALL_LEAVES_SHARE", 0)
@@ -274,21 +283,18 @@ def test_noise_is_drawn_for_the_active_block_alone(monkeypatch):
     def loss(params):
         return nnx.merge(graphdef, params)(tokens)[0, 0, 7]
 
-    layers = sum(leaf.size for leaf in jax.tree.leaves(params["layers"]))
-    tables = sum(
-        leaf.size
-        for name in ("embed_tokens", "embed_positions")
-        for leaf in jax.tree.leaves(params[name])
-    )
-    rest = sum(leaf.size for leaf in jax.tree.leaves(params["final_layer_norm"]))
-    looked_up = 2 * 2 * WIDTH + 16 * WIDTH
-    expected = 2 * layers + 2 * rest + looked_up + tables
+    stacks = [leaf.shape for leaf in jax.tree.leaves(params["layers"])]
+    layer = sum(words(*shape[1:]) for shape in stacks)
+    norm = 2 * words(WIDTH)  # scale and bias
+    row = words(WIDTH)
+    evaluated = norm + 2 * 2 * row + words(16, WIDTH)
+    updated = norm + words(16, WIDTH) + words(10, WIDTH)
+    expected = LAYERS * layer + evaluated + sum(words(*shape) for shape in stacks) + updated
     assert words_drawn(zojax.mezo, params, loss, zojax.gaussian(), 2) == [expected] * 2
     method = functools.partial(zojax.mezo_bcd, order="cyclic")
     drawn = words_drawn(method, params, loss, zojax.gaussian(), 5)
-    assert sum(drawn) == expected
-    of_layer = 2 * layers // LAYERS
-    assert sorted(drawn) == sorted([of_layer] * LAYERS + [2 * rest, looked_up + tables])
+    tables = evaluated + updated - 2 * norm
+    assert sorted(drawn) == sorted([2 * layer] * LAYERS + [2 * norm, tables])
 
 
 def test_a_step_holds_no_update_of_the_size_of_params():

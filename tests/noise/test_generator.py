@@ -37,21 +37,33 @@ def test_fold_in_is_that_of_jax(generator):
 
 
 @pytest.mark.parametrize("one_key", [True, False])
-def test_rows_of_the_default_generator_are_words_of_the_cipher(one_key):
-    """Word j of row i is the cipher of the counter (i, j), by JAX's own form of it."""
+def test_words_of_the_default_generator_are_those_of_the_cipher(one_key):
+    """The words of column j of call i are the cipher of the counter (i, j), by JAX's own form."""
     keys = keys_of("threefry2x32")
-    found = _generator.row_bits(keys[0] if one_key else keys, NUMBERS, 6)
-    for row, number in enumerate(NUMBERS):
+    found = _generator.call_words(keys[0] if one_key else keys, NUMBERS, 6)
+    for call, number in enumerate(NUMBERS):
         counter = np.concatenate([np.full(6, number), np.arange(6)]).astype(np.uint32)
-        key = words(keys[0] if one_key else keys[row])
+        key = words(keys[0] if one_key else keys[call])
         both = threefry_2x32(key, jnp.asarray(counter))
-        np.testing.assert_array_equal(found[row], both[:6] ^ both[6:])
+        np.testing.assert_array_equal(found[0][call], both[:6])
+        np.testing.assert_array_equal(found[1][call], both[6:])
+
+
+def test_columns_can_be_drawn_from_any_one_on():
+    key = keys_of("threefry2x32")[0]
+    whole = _generator.call_words(key, NUMBERS, 9)
+    part = _generator.call_words(key, NUMBERS, 4, jnp.int32(5))
+    for one, other in zip(part, whole, strict=True):
+        np.testing.assert_array_equal(one, other[:, 5:])
 
 
 @pytest.mark.parametrize("generator", GENERATORS[1:])
-def test_rows_of_other_generators_are_those_of_folded_keys(generator):
+def test_words_of_other_generators_are_those_of_folded_keys(generator):
     keys = keys_of(generator)
-    found = _generator.row_bits(keys, NUMBERS, 6)
-    for row, number in enumerate(NUMBERS):
-        expected = jax.random.bits(jax.random.fold_in(keys[row], number), (6,))
-        np.testing.assert_array_equal(found[row], expected)
+    numbers = NUMBERS[:4].reshape(2, 2)
+    found = _generator.call_words(keys[:4].reshape(2, 2), numbers, 6)
+    for place in np.ndindex(2, 2):
+        key = keys[:4].reshape(2, 2)[place]
+        expected = jax.random.bits(jax.random.fold_in(key, numbers[place]), (2, 6))
+        np.testing.assert_array_equal(found[0][place], expected[0])
+        np.testing.assert_array_equal(found[1][place], expected[1])

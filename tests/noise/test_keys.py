@@ -24,9 +24,13 @@ GOLDEN = {
 }
 GOLDEN_ORDER = [1005459691, 381266854]
 GOLDEN_ESTIMATOR = [1958017545, 2185270144]
-GOLDEN_BIAS = [1.53808616, 0.03262553, 1.18820031]
-GOLDEN_KERNEL = [-2.95448379, -0.33731259, 1.68101978, 0.34405477]
-GOLDEN_SIGNS = "----+++-+++++-+-+--++--++++++++-+-+++-++"
+# By random bits: of the bias, and of row 1 of the kernel.
+GOLDEN_ROWS = {
+    8: ([1.65702682, -0.959664406, -2.87483784], [0.917257911, 0.361452465, 0.483174515]),
+    16: ([-0.4402286, 0.552362674, 1.61898747], [-0.250424107, -0.46042033, -0.29776557]),
+    32: ([0.12442896, -0.948807002, -0.197783657], [-0.739073035, 0.691041148, 0.0776069795]),
+}
+GOLDEN_SIGNS = "+-++-+----++--++---++-+--+-+--+-+-+-+--+"
 
 
 def drawn(sampler, key, step, num_queries, params):
@@ -52,11 +56,13 @@ def test_golden_keys(key):
     assert {name: jax.random.key_data(keys).tolist() for name, keys in words.items()} == GOLDEN
 
 
-def test_golden_gaussian_rows(key):
-    """Inverse normal probabilities, in double precision, of the words that JAX's cipher gives."""
-    z = draw(zojax.gaussian(), key, 5, 2, TREE)
-    np.testing.assert_allclose(z["bias"][1], GOLDEN_BIAS, rtol=3e-6)
-    np.testing.assert_allclose(z["layers"][0]["kernel"][1, 1, :4], GOLDEN_KERNEL, rtol=3e-6)
+@pytest.mark.parametrize("bits", GOLDEN_ROWS)
+def test_golden_gaussian_rows(bits, key):
+    """Levels in double precision, of the words that the cipher gives in NumPy (`tests.fuzz`)."""
+    z = draw(zojax.gaussian(bits=bits), key, 5, 2, TREE)
+    bias, kernel = GOLDEN_ROWS[bits]
+    np.testing.assert_allclose(z["bias"][1], bias, rtol=3e-6)
+    np.testing.assert_allclose(z["layers"][0]["kernel"][1, 1, :3], kernel, rtol=3e-6)
 
 
 def test_golden_signs(key):
@@ -69,7 +75,7 @@ def test_leaves_of_one_shape_steps_and_queries_never_share_a_row(key):
     """All rows of all leaves, queries and steps are different; names that join alike too."""
     leaf = jnp.zeros((4, 2))
     params = {"a": {"b": leaf, "c": leaf}, "a/b": leaf, "a.b": leaf, "l": [leaf, (leaf, leaf)]}
-    z = [draw(zojax.gaussian(), key, step, 3, params) for step in range(2)]
+    z = [draw(zojax.gaussian(bits=32), key, step, 3, params) for step in range(2)]
     rows = np.concatenate([np.reshape(leaf, (-1, 2)) for leaf in jax.tree.leaves(z)])
     assert rows.shape == (2 * 3 * 7 * 4, 2)
     assert len(np.unique(rows, axis=0)) == len(rows)

@@ -50,6 +50,12 @@ def parts(block, z):
         taken = block.draw_taken(axis, INDEX, SHAPE, datum)
         if taken is not None:
             yield f"taken {axis}", (taken, jnp.moveaxis(z, axis, 0)[INDEX])
+    for axis in (0, 2):
+        pairs = SHAPE[axis] // 2
+        halves = block.split(axis, pairs)
+        if halves is not None:
+            whole = z.reshape(*SHAPE[:axis], 2, pairs, *SHAPE[axis + 1 :])
+            yield f"split {axis}", (halves.draw(whole.shape), whole)
     for axis in range(4):
         whole = jnp.expand_dims(z, axis)
         yield f"expand {axis}", (block.expand(axis).draw(whole.shape), whole)
@@ -103,8 +109,7 @@ def test_only_a_whole_leaf_has_entries_that_can_be_taken_and_rows_are_not_cut_in
     assert whole.slice(2, 0, 2, step=2) is None
     assert sliced.slice(2, 0, 2, step=2) is None
     assert whole.transpose((2, 0, 1)).unstack(6) is None
-    assert whole.divisible == sliced.divisible == (True, True, True)
-    assert whole.packed
+    assert whole.held_bits(SHAPE) == 1
 
 
 def test_what_lies_around_a_slice_is_kept():

@@ -10,7 +10,7 @@ from test_parts_of_leaves import LENGTHS, VIEWS, parts
 
 import zojax
 from zojax import _thresholds
-from zojax.noise import GAUSSIAN
+from zojax.noise import gaussian_law
 from zojax.recipes import Deflated, sum_deflated
 from zojax.samplers.anisotropic._root import Root
 
@@ -23,7 +23,7 @@ def recipes(key, view, structure, shape=LENGTHS):
     """One direction as `Deflated`, and as the sum of its noise and factors."""
     noise_key, key = jax.random.split(key)
     a = jax.random.normal(key, [n for axis, n in enumerate(shape) if axis not in view.rows])
-    noise = zojax.Dense.of(shape, noise_key, GAUSSIAN)
+    noise = zojax.Dense.of(shape, noise_key, gaussian_law(8))
     # A budget below a quarter of a matrix (all in a layer of a stack) forbids to hold one.
     roots = (Root(0.3, structure == "whole_tensor", budget) for budget in (1 << 16, 1))
     return tuple(root.apply(noise, shape, view, a, a) for root in roots)
@@ -50,7 +50,7 @@ def test_it_is_the_sum_of_its_noise_and_factors_in_every_part(view, structure, k
     summed = {*view.columns, *(view.rows if structure == "whole_tensor" else ())}
     for axis in range(3):
         cut = bent.slice(axis, 0, 1)
-        assert (cut is None) == (not bent.divisible[axis]) == (axis in summed)
+        assert (cut is None) == (not bent.grains[axis]) == (axis in summed)
 
 
 @pytest.mark.parametrize(

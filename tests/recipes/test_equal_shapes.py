@@ -22,8 +22,9 @@ def test_the_sum_is_that_of_leaves_drawn_alone(monkeypatch, law, dtype):
     one = jax.tree.map(lambda array: array[0], directions)
     shapes = [leaf.shape for leaf in jax.tree.leaves(params)]
     groups = _equal_shapes.group_equal_shapes(dict(enumerate(one)), shapes)
-    # 416 words are drawn at a time, a 32nd of 13,312 entries; the signs of a row of 8 are in one.
-    first = {zojax.gaussian: [3, 3], zojax.rademacher: [26, 26, 26, 22]}[law]
+    # 416 words are drawn at a time, a 32nd of 13,312 entries; the 16 rows of a leaf are two groups,
+    # or one, of 8 columns with two words each.
+    first = {zojax.gaussian: [13, 13], zojax.rademacher: [26, 26, 26, 22]}[law]
     assert [len(group) for group in groups][: len(first)] == first
     assert not any(shapes.index((64, 8)) in group for group in groups)
     found = zojax.combine(jnp.array([0.5]), directions, params)

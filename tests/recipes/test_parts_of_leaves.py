@@ -9,7 +9,7 @@ import pytest
 
 import zojax
 from tests.compiling import AS_USERS_HAVE
-from zojax.noise import GAUSSIAN, RADEMACHER
+from zojax.noise import RADEMACHER, gaussian_law
 
 PARAMS = jnp.zeros((4, 3, 6))
 LENGTHS = PARAMS.shape
@@ -52,6 +52,13 @@ def parts(recipe, z):
         taken = recipe.draw_taken(axis, INDEX, LENGTHS, datum)
         if taken is not None:
             yield f"taken {axis}", taken, jnp.moveaxis(z, axis, 0)[INDEX]
+        halves = recipe.split(axis, LENGTHS[axis] // 2) if LENGTHS[axis] % 2 == 0 else None
+        if halves is not None:
+            whole = z.reshape(*LENGTHS[:axis], 2, LENGTHS[axis] // 2, *LENGTHS[axis + 1 :])
+            yield f"split {axis}", halves.draw(whole.shape), whole
+            if (second := halves.slice(axis, jnp.int32(1), 1)) is not None:
+                whole = whole.take(1, axis)
+                yield f"half {axis}", second.squeeze(axis).draw(whole.shape), whole
     for axis in range(4):
         whole = jnp.expand_dims(z, axis)
         yield f"expand {axis}", recipe.expand(axis).draw(whole.shape), whole
@@ -79,7 +86,7 @@ def test_parts_equal_the_same_part_of_the_whole(name, key):
         np.testing.assert_allclose(part, whole, rtol=0, atol=atol, err_msg=what)
 
 
-@pytest.mark.parametrize("law", [GAUSSIAN, RADEMACHER], ids=["gaussian", "packed signs"])
+@pytest.mark.parametrize("law", [gaussian_law(8), RADEMACHER], ids=["gaussian", "packed signs"])
 def test_a_part_of_rows_is_drawn_by_itself(law, key):
     """From any entry on, in and across words of 32 signs, and a part of a part; also in a scan."""
     rows = zojax.Dense.of((2, 3, 150), key, law)
@@ -107,10 +114,10 @@ def test_a_part_of_rows_is_drawn_by_itself(law, key):
 
 def test_a_cut_through_rows_may_have_no_recipe():
     """Where a generator draws a row from its beginning, or entries with gaps are meant."""
-    rows = zojax.Dense.of(LENGTHS, jax.random.key(0, impl="rbg"), GAUSSIAN)
+    rows = zojax.Dense.of(LENGTHS, jax.random.key(0, impl="rbg"), gaussian_law(8))
     assert rows.slice(2, 0, 3) is None
-    assert rows.divisible == (True, True, False)
-    rows = zojax.Dense.of(LENGTHS, jax.random.key(0, impl="threefry2x32"), GAUSSIAN)
+    assert rows.grains == (8, 8, 0)
+    rows = zojax.Dense.of(LENGTHS, jax.random.key(0, impl="threefry2x32"), gaussian_law(8))
     assert rows.slice(2, 0, 3, step=2) is None
     assert rows.draw_taken(2, jnp.array([0]), LENGTHS, jnp.zeros(())) is None
     assert rows.transpose((2, 0, 1)).unstack(6) is None

@@ -7,7 +7,9 @@ import pytest
 from test_parts_of_leaves import LENGTHS, VIEWS, parts
 
 import zojax
-from zojax.noise import GAUSSIAN, RADEMACHER
+from zojax.noise import RADEMACHER, gaussian_law
+
+GAUSSIAN = gaussian_law(8)
 
 
 def recipe(key, view, law=GAUSSIAN):
@@ -40,18 +42,18 @@ def test_parts_equal_the_same_part_of_the_whole(view, key):
 
 def test_what_one_part_cannot_cut_the_sum_cannot(key):
     z = recipe(key, VIEWS["batch"])
-    assert z.divisible == (True, True, True)
+    assert z.grains == (8, 8, 1)
     assert z.slice(2, 0, 3, step=2) is None
     assert z.draw_taken(2, jnp.array([0]), LENGTHS, jnp.zeros(())) is None
     assert z.transpose((2, 0, 1)).unstack(6) is None
 
 
-@pytest.mark.parametrize("law", [GAUSSIAN, RADEMACHER], ids=["whole", "packed"])
+@pytest.mark.parametrize("law", [GAUSSIAN, RADEMACHER], ids=["gaussian", "signs"])
 def test_combine_is_the_sum_of_the_directions(law, key):
-    """Σ_k c_k z_k for K = 1 and 3; with packed numbers held one after another too."""
+    """Σ_k c_k z_k for K = 1 and 3; their bits held one after another."""
     params = {"first": jnp.zeros(LENGTHS), "second": jnp.zeros(LENGTHS)}
     coefficients = jnp.array([0.7, -1.3, 2.9])
-    assert recipe(key, VIEWS["in"], law).packed == law.packed
+    assert recipe(key, VIEWS["in"], law).held_bits(LENGTHS) == law.bits
 
     @jax.jit
     def run():

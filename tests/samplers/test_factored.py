@@ -120,7 +120,7 @@ def steps_of(sampler, key, count):
 
 def test_a_kept_part_is_drawn_anew_exactly_where_a_period_begins(key):
     """R with period 3, L one for the run; both shared by the queries of a step."""
-    sampler = zojax.factored(R, core="gaussian", left_period=None, right_period=3)
+    sampler = zojax.factored(R, core="gaussian", left_period=None, right_period=3, bits=32)
     factors, states = jax.jit(lambda: steps_of(sampler, key, 8))()
     right, left = np.asarray(states["right"][0]), np.asarray(states["left"][0])
     changed = [bool((right[t] != right[t - 1]).all()) for t in range(1, 8)]
@@ -136,7 +136,7 @@ def test_a_kept_part_is_drawn_anew_exactly_where_a_period_begins(key):
 
 
 def test_a_part_without_period_is_drawn_for_every_query_and_not_stored(key):
-    sampler = zojax.factored(R)
+    sampler = zojax.factored(R, bits=32)
     assert sampler.init(PARAMS) == {}
     factors, _ = jax.jit(lambda: steps_of(sampler, key, 3))()
     for part in (factors.left, factors.right):

@@ -13,6 +13,7 @@ SIZE = 7
 COUNT = 20_000
 SAMPLERS = {
     "gaussian": zojax.gaussian(),
+    "gaussian, 32 bits": zojax.gaussian(bits=32),
     "rademacher": zojax.rademacher(),
     "sphere": zojax.sphere(),
     "coordinate": zojax.coordinate(),
@@ -57,7 +58,7 @@ def test_mean_is_zero(samples, name):
 
 def test_fourth_moment_of_the_gaussian_is_three(samples):
     """5 standard errors; the variance of z⁴ is 105 - 9 = 96."""
-    assert np.abs((samples["gaussian"] ** 4).mean(0) - 3).max() <= 5 * np.sqrt(96 / COUNT)
+    assert np.abs((samples["gaussian, 32 bits"] ** 4).mean(0) - 3).max() <= 5 * np.sqrt(96 / COUNT)
 
 
 def test_rademacher_is_every_sign_vector_equally_often(samples):
@@ -75,7 +76,7 @@ def test_sphere_has_the_norm_of_the_square_root_of_d(samples):
 
 
 def test_sphere_is_the_gaussian_direction_of_the_same_key_normalized(samples):
-    gaussian = samples["gaussian"]
+    gaussian = samples["gaussian, 32 bits"]
     expected = np.sqrt(SIZE) * gaussian / np.linalg.norm(gaussian, axis=1, keepdims=True)
     np.testing.assert_allclose(samples["sphere"], expected, rtol=1e-5)
 

@@ -32,6 +32,7 @@ def _reduces(directions: Directions, axes: Axes) -> bool:
     if groups == 1 or axes.query_update != "auto":
         return groups > 1 and axes.query_update == "share"
     count = jax.tree.leaves(directions)[0].shape[0]
-    dense = any(isinstance(recipe, Dense) and not recipe.packed for recipe in directions)
-    factored = any(not isinstance(recipe, Dense) for recipe in directions)
-    return dense and not factored and count - count // groups >= _thresholds.REDUCED_QUERIES
+    if not all(isinstance(recipe, Dense) for recipe in directions):
+        return False
+    bits = max((recipe.law.bits for recipe in directions), default=0)
+    return (count - count // groups) * bits >= _thresholds.REDUCED_BITS

@@ -60,7 +60,7 @@ def cut_of_input_features(kernel: Perturbed, axis: int) -> Cut | None:
     Each reads and writes the whole result, which is small where the kernel is large. In blocks of
     the output's features a convolution takes twice the time (64 of 512, two CPU cores).
     """
-    if not kernel.recipe.divisible[axis] or not kernel.base.shape[axis]:
+    if not kernel.recipe.grains[axis] or not kernel.base.shape[axis]:
         return None
     tile = _thresholds.TILE // 4
     return _cut(axis, _blocks(kernel, axis, kernel.budget).in_multiples_of(tile))
@@ -75,7 +75,9 @@ def _axis_to_cut(leaf: Perturbed, axes: Sequence[int]) -> int | None:
 
     The last axis of the leaf, along which rows run, only for want of another one; on a mesh never.
     """
-    alone = [axis for axis in axes if leaf.recipe.divisible[axis] and leaf.base.shape[axis]]
+    alone = [axis for axis in axes if leaf.recipe.grains[axis] and leaf.base.shape[axis]]
+    if spans_devices():
+        alone = [axis for axis in alone if leaf.recipe.split(axis, 1) is not None]
     others = [axis for axis in alone if not _is_last(leaf, axis)]
     axes = others or ([] if spans_devices() else alone)
     return max(axes, key=lambda axis: leaf.base.shape[axis], default=None)
@@ -97,16 +99,5 @@ def _blocks_of_kept(leaf: Perturbed, axis: int) -> AxisBlocks:
 
 def _blocks(leaf: Perturbed, axis: int, budget: int) -> AxisBlocks:
     count = max(math.ceil(leaf.base.size / budget), 1)
-    return AxisBlocks.of_count(leaf.base.shape[axis], min(count, _thresholds.MOST_BLOCKS))
-
-
-def combs(blocks: AxisBlocks) -> int | None:
-    """How many combs an axis is cut into, each with every so many-th entry; None for blocks.
-
-    On a mesh a block of an axis may lie on one device, and would be sent to the others. A comb has
-    its teeth on all of them, where the axis is cut at all.
-    """
-    if not spans_devices():
-        return None
-    least = blocks.count
-    return next((n for n in range(least, 2 * least + 1) if blocks.size % n == 0), None)
+    blocks = AxisBlocks.of_count(leaf.base.shape[axis], min(count, _thresholds.MOST_BLOCKS))
+    return blocks.rounded_to(leaf.recipe.grains[axis])

@@ -10,6 +10,7 @@ from zojax._dtypes import wide
 from zojax._mesh import AxisName, gathered
 from zojax._schedule import make_after
 from zojax._trees import static, tree_dataclass
+from zojax.evaluation._combs import Combs
 from zojax.evaluation._sequence import in_sequence
 from zojax.recipes import LowRank, Recipe
 
@@ -100,16 +101,19 @@ class Perturbed:
         order = tuple(range(base.ndim))
         return dataclasses.replace(self, base=base, recipe=recipe, permutation=order)
 
-    def slice(self, axis: int, first: jax.Array | int, length: int) -> "Perturbed | None":
-        """`length` entries of an axis of the base from `first` on, which may be traced."""
+    def slice(
+        self, axis: int, first: jax.Array | int, length: int, *, divisor: int = 1
+    ) -> "Perturbed | None":
+        """`length` entries of an axis of the base from `first` on; see `Recipe.slice`."""
         base = jax.lax.dynamic_slice_in_dim(self.base, first, length, axis)
-        return self.replaced(base, self.recipe.slice(axis, first, length))
+        return self.replaced(base, self.recipe.slice(axis, first, length, divisor=divisor))
 
-    def comb(self, axis: int, first: jax.Array, step: int) -> "Perturbed | None":
-        """Every `step`-th entry of an axis of the base from `first` on, which may be traced."""
-        length = self.base.shape[axis] // step
-        recipe = self.recipe.slice(axis, first, length, step)
-        return self.replaced(teeth(self.base, axis, first, step), recipe)
+    def comb(self, axis: int, combs: Combs, comb: jax.Array) -> "Perturbed | None":
+        """One comb of an axis of the base, which becomes two: teeth, and the entries of a tooth."""
+        recipe = self.recipe.split(axis, combs.tooth)
+        if recipe is not None:
+            recipe = recipe.slice(axis, comb, combs.teeth, combs.count)
+        return self.replaced(combs.cut(self.base, axis, comb), recipe)
 
     def unstack(self) -> "Perturbed | None":
         """The entries of axis 0 as a stack of perturbed arrays, for `lax.scan` to go over."""
@@ -120,9 +124,3 @@ class Perturbed:
         radius = jnp.broadcast_to(self.radius, (length,))
         inner = tuple(range(self.base.ndim - 1))
         return dataclasses.replace(self, recipe=recipe, radius=radius, permutation=inner)
-
-
-def teeth(array: jax.Array, axis: int, first: jax.Array, step: int) -> jax.Array:
-    """Every `step`-th entry of an axis, as an entry of a new axis of that length."""
-    split = (*array.shape[:axis], array.shape[axis] // step, step, *array.shape[axis + 1 :])
-    return jax.lax.dynamic_index_in_dim(array.reshape(split), first, axis + 1, keepdims=False)

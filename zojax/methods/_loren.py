@@ -83,6 +83,7 @@ def loren(
     momentum_per_query: bool = False,
     structure: str = "row_blocks",
     views: Views = last_axis_rows,
+    bits: int = 8,
     weight_decay: ArrayLike = 0.0,
     weight_decay_mask: Any = None,
     accumulate: int = 1,
@@ -107,6 +108,7 @@ def loren(
       structure: "row_blocks" (the paper) or "whole_tensor" (the official code).
       views: (path, leaf) -> which axes are rows (m) and columns (n), None for no matrix; see
         `zojax.MatrixView`. Under optax.inject_hyperparams name it in static_args.
+      bits: random bits of a number of U, 8, 16 or 32 (see `zojax.gaussian`); static there too.
       weight_decay: λ, at least 0.
       weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
       accumulate: calls that a step is made of, each with a part of a batch; see
@@ -117,8 +119,8 @@ def loren(
 
     Raises:
       TypeError: if the key is no typed key.
-      ValueError: if a number is out of range, for an unknown structure, or a view that does not
-        fit.
+      ValueError: if a number is out of range, for an unknown structure, another number of bits, or
+        a view that does not fit.
 
     Examples:
       >>> import jax, jax.numpy as jnp, optax, zojax
@@ -145,7 +147,9 @@ def loren(
     estimator = leave_one_out(radius, num_queries)
     # The coefficients are those of (4), and ε times them those of (7).
     rate = curvature_learning_rate * temperature * radius
-    sampler = anisotropic(rho, rate=rate, structure=structure, init_scale=init_scale, views=views)
+    sampler = anisotropic(
+        rho, rate=rate, structure=structure, init_scale=init_scale, views=views, bits=bits
+    )
     heavy_ball = optax.masked(in_float32(optax.trace(momentum)), _matrices(views))
     links = [
         estimate_gradient(

@@ -75,6 +75,7 @@ def zo_muon(
     period: int | None = 100,
     orthogonalization: optax.GradientTransformation = orthogonalize(),
     views: Views = last_axis_rows,
+    bits: int = 8,
     weight_decay: ArrayLike = 0.0,
     weight_decay_mask: Any = None,
     accumulate: int = 1,
@@ -106,6 +107,8 @@ def zo_muon(
       views: (path, leaf) -> which axes are rows (m) and columns, None for no matrix; see
         `zojax.MatrixView`, `zojax.last_axis_rows` and `zojax.smaller_side`. Under
         optax.inject_hyperparams name it in static_args.
+      bits: random bits of a number of U and z, 8, 16 or 32 (see `zojax.gaussian`); static there
+        too.
       weight_decay: λ, at least 0.
       weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
       accumulate: calls that a step is made of, each with a part of a batch; see
@@ -117,7 +120,7 @@ def zo_muon(
     Raises:
       TypeError: if the key is no typed key.
       ValueError: if a number is out of range; in `init` for a rank above the smaller side of every
-        matrix, or a view that does not fit.
+        matrix, another number of bits, or a view that does not fit.
 
     Examples:
       >>> import jax, jax.numpy as jnp, optax, zojax
@@ -148,6 +151,7 @@ def zo_muon(
         left_period=period,
         scale=1.0,
         views=views,
+        bits=bits,
     )
     one = num_queries == 1
     estimator = central(radius) if one else forward(radius, num_queries)

@@ -22,36 +22,66 @@ def draw_arrays(law: Law, keys: Key, shapes: Sequence[tuple[int, ...]]) -> list[
     side, whatever their arrays: one compiled draw serves them all.
     """
     arrays: list[jax.Array] = [jnp.zeros(shape, jnp.float32) for shape in shapes]
-    for places in _groups(shapes):
+    for places in _side_by_side(shapes, law):
         width = shapes[places[0]][-1] if shapes[places[0]] else 1
         counts = tuple(math.prod(shapes[place][:-1]) for place in places)
-        rows = replicated(_draw_rows(keys, law, places, counts, width))
+        grouped = _in_groups(shapes[places[0]], law)
+        if grouped:
+            # Every array begins with a group of its own.
+            drawn = tuple(-(-count // law.rows) for count in counts)
+            rows = _draw_groups(keys, law, places, drawn, width)
+            ends = law.rows * np.cumsum(drawn)
+            starts = ends - law.rows * np.array(drawn)
+        else:
+            rows = _draw_rows(keys, law, places, counts, width)
+            ends = np.cumsum(counts)
+            starts = ends - np.array(counts)
+        rows = replicated(rows)
         narrow = 1 < width <= _thresholds.NARROW_ROW
         cut = _slicer(rows) if narrow else hidden_slicer(rows)
-        ends = np.cumsum(counts)
-        for place, end, count in zip(places, ends, counts, strict=True):
-            arrays[place] = replicated(cut(end - count, count).reshape(shapes[place]))
+        for place, start, count in zip(places, starts.tolist(), counts, strict=True):
+            arrays[place] = replicated(cut(start, count).reshape(shapes[place]))
     return arrays
 
 
-# Traced once for all directions of a model.
+# Both are traced once for all directions of a model.
 @functools.partial(jax.jit, static_argnames=("law", "places", "counts", "width"))
 def _draw_rows(
     keys: Key, law: Law, places: tuple[int, ...], counts: tuple[int, ...], width: int
 ) -> jax.Array:
     """So many rows from each of the keys at these places, one below the other."""
+    of_row, row = _numbered(keys, places, counts)
+    return draw_after(
+        lambda of_row: law.draw_rows(of_row, row, width), of_row, jax.random.key_data(of_row)
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("law", "places", "counts", "width"))
+def _draw_groups(
+    keys: Key, law: Law, places: tuple[int, ...], counts: tuple[int, ...], width: int
+) -> jax.Array:
+    """The same for so many groups of rows."""
+    of_group, group = _numbered(keys, places, counts)
+
+    def draw(of_group: Key) -> jax.Array:
+        return law.entries(law.units(law.call(of_group, group, width)))
+
+    return draw_after(draw, of_group, jax.random.key_data(of_group))
+
+
+def _numbered(keys: Key, places: tuple[int, ...], counts: tuple[int, ...]) -> tuple[Key, jax.Array]:
+    """The key and the number of every row (or group), `counts` of them for each place."""
     ends = np.cumsum(counts)
-    # Rows are numbered on the device; a table of them would be a constant of the program.
-    row = jnp.arange(ends[-1], dtype=jnp.int32)
-    owner = jnp.searchsorted(jnp.array(ends, jnp.int32), row, "right")
+    # They are numbered on the device; a table would be a constant of the program.
+    number = jnp.arange(ends[-1], dtype=jnp.int32)
+    owner = jnp.searchsorted(jnp.array(ends, jnp.int32), number, "right")
     first = jnp.array(ends - np.array(counts), jnp.int32)
-    row = row - first[owner]
-    of_row = keys[jnp.array(places)[owner]]
+    return keys[jnp.array(places)[owner]], number - first[owner]
 
-    def draw(keys: Key) -> jax.Array:
-        return law.expand(law.generate(keys, row, width), width)
 
-    return draw_after(draw, of_row, jax.random.key_data(of_row))
+def _in_groups(shape: tuple[int, ...], law: Law) -> bool:
+    """Whether the rows of an array are drawn in groups: where they fill one."""
+    return math.prod(shape[:-1]) >= law.rows
 
 
 def _slicer(array: jax.Array) -> Callable[[int, int], jax.Array]:
@@ -59,15 +89,15 @@ def _slicer(array: jax.Array) -> Callable[[int, int], jax.Array]:
     return lambda start, length: array[start : start + length]
 
 
-def _groups(shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+def _side_by_side(shapes: Sequence[tuple[int, ...]], law: Law) -> list[tuple[int, ...]]:
     """The places of arrays that are drawn together: those of one width, and large ones alone.
 
-    Arrays without entries are in no group.
+    Arrays without entries are nowhere.
     """
-    groups: dict[tuple[int, ...], list[int]] = {}
+    together: dict[tuple, list[int]] = {}
     for place, shape in enumerate(shapes):
         width = shape[-1] if shape else 1
-        alone = (place,) if math.prod(shape) > _thresholds.DRAWN_ALONE else ()
+        alone = place if math.prod(shape) > _thresholds.DRAWN_ALONE else None
         if math.prod(shape):
-            groups.setdefault((width, *alone), []).append(place)
-    return [tuple(places) for places in groups.values()]
+            together.setdefault((width, _in_groups(shape, law), alone), []).append(place)
+    return [tuple(places) for places in together.values()]

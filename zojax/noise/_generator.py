@@ -1,9 +1,9 @@
-"""Keys and words of rows, in a form that fuses with what is made of them.
+"""Keys and random words, in a form that fuses with what is made of them.
 
 They come from the generators of `jax.random`. The rounds of the default one, threefry2x32, are
 written out here: XLA's own form is a loop on CPU and a call on GPU, whose results are arrays of the
 size of the noise, while written out a word is made where it is used, in registers. Its counter has
-two words, which take the row and the column, so that rows need no keys of their own.
+two words, which take the number of a call and the column, so that calls need no keys of their own.
 """
 
 import jax
@@ -32,33 +32,37 @@ def fold_in(keys: Key, data: ArrayLike) -> Key:
     return jax.random.wrap_key_data(jnp.stack(folded, -1), impl=jax.random.key_impl(keys))
 
 
-def row_bits(
-    keys: Key, rows: jax.Array, width: int, first: jax.Array | int | None = None
-) -> jax.Array:
-    """Random words, uint32, (rows, width), row by row.
+def call_words(
+    keys: Key, calls: jax.Array, width: int, first: jax.Array | int | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """The two random words of each call of the cipher, uint32, (*calls, width) each.
 
-    Word j of row i is that of the counter (i, j); with another generator than threefry2x32, which
-    has no such counter, word j of `jax.random.bits(fold_in(key, i), (width,))`.
+    Those of column j of call i are the cipher of the counter (i, j); with another generator than
+    threefry2x32, which has no such counter, column j of `jax.random.bits` of fold_in(key, i), with
+    the shape (2, width).
 
     Args:
-      keys: one for all rows, or one for each, (rows,).
-      rows: their numbers, (rows,).
-      width: words in a row.
-      first: number of the first word, for a part of the rows. Only where `has_columns` says so.
+      keys: one for all calls, or one for each.
+      calls: their numbers, of any shape.
+      width: columns.
+      first: number of the first column, for a part of them. Only where `has_columns` says so.
     """
     if not has_columns(keys):
-        return jax.vmap(lambda key: jax.random.bits(key, (width,), jnp.uint32))(fold_in(keys, rows))
+        keys = keys.reshape(-1) if keys.ndim else keys
+        of_call = jax.vmap(lambda key: jax.random.bits(key, (2, width), jnp.uint32))
+        words = of_call(fold_in(keys, calls.reshape(-1)))
+        low, high = (words[:, word].reshape(*calls.shape, width) for word in range(2))
+        return low, high
     words = jax.random.key_data(keys)
-    row = jax.lax.convert_element_type(rows, jnp.uint32)[:, None]
+    call = jax.lax.convert_element_type(calls, jnp.uint32)[..., None]
     column = jnp.arange(width, dtype=jnp.uint32)
     if first is not None:
         column = column + jax.lax.convert_element_type(first, jnp.uint32)
-    first, second = _threefry2x32(words[..., :1], words[..., 1:], row, column)
-    return first ^ second
+    return _threefry2x32(words[..., :1], words[..., 1:], call, column)
 
 
 def has_columns(keys: Key) -> bool:
-    """Whether a word of a row can be drawn without those before it."""
+    """Whether a column can be drawn without those before it."""
     return _is_threefry2x32(keys)
 
 

@@ -1,7 +1,9 @@
 """Laws of the entries of a dense direction. All have mean 0 and covariance I.
 
-A law is drawn row by row: row i of a leaf depends on the leaf's key and i alone, so any part of the
-leaf can be drawn by itself with the same values.
+A call of the cipher gives 64 bits. They are shared out among adjacent rows: with b bits an entry,
+those of column j of the group of rows g 64/b ... (g + 1) 64/b - 1 come from the counter (g, j), the
+lowest bits of the first word for the first row. So any rows of a leaf, and any columns, can be
+drawn by themselves with the same values.
 """
 
 from collections.abc import Callable
@@ -11,52 +13,87 @@ import jax
 import jax.numpy as jnp
 
 from zojax._typing import Key
-from zojax.noise._generator import row_bits
+from zojax.noise._generator import call_words
 from zojax.noise._normal import normal
+from zojax.noise._quantized_normal import normal_8, normal_16
 
 
 class Law(NamedTuple):
-    """How rows are drawn, in two halves, so that what is random can be kept packed.
+    """What an entry is made of, and how.
 
     Attributes:
-      generate: (the leaf's key or one for each row, numbers of the rows, row width, first entry or
-        None) -> random numbers, one entry a row. With a first entry (`has_columns` says whether
-        the generator has it), those of a part of the rows, as wide as is said.
-      expand: (random numbers, row width) -> the rows, float32, (rows, width).
-      packed: whether the random numbers are smaller than the rows, and worth keeping.
+      bits: random bits of an entry: 1, 8, 16 or 32.
+      of_bits: (uint32, whose lowest `bits` bits count) -> entries, float32.
+      call: the cipher, as `call_words`.
     """
 
-    generate: Callable[[Key, jax.Array, int, jax.Array | int | None], jax.Array]
-    expand: Callable[[jax.Array, int], jax.Array]
-    packed: bool
+    bits: int
+    of_bits: Callable[[jax.Array], jax.Array]
+    call: Callable[..., tuple[jax.Array, jax.Array]] = call_words
+
+    @property
+    def rows(self) -> int:
+        """Rows of a group."""
+        return 64 // self.bits
+
+    @property
+    def unit(self) -> int:
+        """Rows that are taken out of the bits at a time, in the last step of it.
+
+        8 of them are what a TPU's tile of 32-bit numbers holds, so that there the last step is part
+        of what reads the entries.
+        """
+        return min(self.rows, 8)
+
+    def units(self, words: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
+        """What units are made of: words, (..., groups, width) -> (..., units, width)."""
+        return words if self.unit == self.rows else (_spread(words, 8, 8),)
+
+    def entries(self, units: tuple[jax.Array, ...]) -> jax.Array:
+        """The rows of units: (..., units, width) -> (..., `unit` times as many, width), float32."""
+        return self.of_bits(_spread(units, self.unit, self.bits))
+
+    def draw_rows(
+        self, keys: Key, rows: jax.Array, width: int, first: jax.Array | int | None = None
+    ) -> jax.Array:
+        """Rows one by one, with a call for each entry: (*rows, width), float32.
+
+        Args:
+          keys: one for all rows, or one for each.
+          rows: their numbers, of any shape.
+          width: entries of a row.
+          first: see `call_words`.
+        """
+        rows = rows.astype(jnp.uint32)
+        low, high = self.call(keys, rows // self.rows, width, first)
+        row, of_word = (rows % self.rows)[..., None], self.rows // 2
+        word = jnp.where(row < of_word, low, high)
+        return self.of_bits(word >> (row % of_word * self.bits))
 
 
-def _normal(
-    keys: Key, rows: jax.Array, width: int, first: jax.Array | int | None = None
-) -> jax.Array:
-    return normal(row_bits(keys, rows, width, first))
+def gaussian_law(bits: int) -> Law:
+    """The normal law with so many random bits an entry: 8, 16 or 32."""
+    return Law(bits, {8: normal_8, 16: normal_16, 32: normal}[bits])
 
 
-def _words(
-    keys: Key, rows: jax.Array, width: int, first: jax.Array | int | None = None
-) -> jax.Array:
-    count = -(-width // 32)
-    if first is None:
-        return row_bits(keys, rows, count)[..., None]
-    first = jax.lax.convert_element_type(first, jnp.uint32)
-    words, bit = row_bits(keys, rows, count + 1, first // 32), first % 32
-    # The bits from that of the first entry on. A shift by 32 is not defined.
-    return ((words[:, :-1] >> bit) | (words[:, 1:] << 1 << (31 - bit)))[..., None]
-
-
-def _signs(words: jax.Array, width: int) -> jax.Array:
-    # Bit b of a word moves to the sign bit of 1.0: cheaper than converting it to a float. It is
-    # shifted by a bare iota: any other table is moved out of a loop, and read back in its body.
-    sign = (words >> jnp.arange(32, dtype=jnp.uint32)) << jnp.uint32(31)
+def _sign(bits: jax.Array) -> jax.Array:
+    # The bit becomes the sign bit of 1.0: cheaper than converting it to a float.
     ones = jax.lax.bitcast_convert_type(jnp.float32(1), jnp.uint32)
-    signs = jax.lax.bitcast_convert_type(sign | ones, jnp.float32)
-    return signs.reshape(*words.shape[:-2], 32 * words.shape[-2])[..., :width]
+    return jax.lax.bitcast_convert_type((bits << 31) | ones, jnp.float32)
 
 
-GAUSSIAN = Law(_normal, lambda rows, width: rows, packed=False)
-RADEMACHER = Law(_words, _signs, packed=True)
+RADEMACHER = Law(1, _sign)
+
+
+def _spread(words: tuple[jax.Array, ...], rows: int, bits: int) -> jax.Array:
+    """`rows` rows of each word, or pair: (..., n, width) -> (..., rows n, width), uint32.
+
+    So many bits of a word go to each row, lowest first; they are the lowest of its numbers, which
+    have others above them.
+    """
+    of_word = rows // len(words)
+    row = jnp.arange(rows, dtype=jnp.uint32)[:, None]
+    first, *rest = (word[..., None, :] for word in words)
+    word = jnp.where(row < of_word, first, rest[0]) if rest else first
+    *outer, count, width = words[0].shape
+    return (word >> (row % of_word * bits)).reshape(*outer, rows * count, width)

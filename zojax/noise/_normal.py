@@ -60,9 +60,13 @@ def normal(bits: jax.Array) -> jax.Array:
     The upper 24 bits of a word decide; the law is exactly symmetric.
     """
     steps = jax.lax.bitcast_convert_type(bits, jnp.int32) >> 8
-    u = (steps.astype(jnp.float32) + 0.5) * jnp.float32(2**-23)  # odd multiples of 2⁻²⁴
+    return quantile((steps.astype(jnp.float32) + 0.5) * jnp.float32(2**-23))
+
+
+def quantile(u: jax.Array) -> jax.Array:
+    """Equation (1) for odd multiples u of 2⁻²⁴ in (-1, 1), float32."""
     w = -_log((1 - u) * (1 + u))
-    inner, outer = _polynomial(_P, w - 2.5), _polynomial(_Q, jnp.sqrt(w) - 3)
+    inner, outer = polynomial(_P, w - 2.5), polynomial(_Q, jnp.sqrt(w) - 3)
     return jnp.float32(math.sqrt(2)) * u * jnp.where(w < 5, inner, outer)
 
 
@@ -71,10 +75,10 @@ def _log(x: jax.Array) -> jax.Array:
     bits = jax.lax.bitcast_convert_type(x, jnp.int32)
     exponent = (bits - _SQRT_HALF) >> 23
     m = jax.lax.bitcast_convert_type(bits - (exponent << 23), jnp.float32) - 1
-    return exponent.astype(jnp.float32) * jnp.float32(math.log(2)) + m * _polynomial(_LOG, m)
+    return exponent.astype(jnp.float32) * jnp.float32(math.log(2)) + m * polynomial(_LOG, m)
 
 
-def _polynomial(coefficients: Sequence[float], x: jax.Array) -> jax.Array:
+def polynomial(coefficients: Sequence[float], x: jax.Array) -> jax.Array:
     """Horner's rule, the highest power first."""
     total = jnp.float32(coefficients[0])
     for coefficient in coefficients[1:]:

@@ -18,5 +18,6 @@ from zojax.recipes._precomputed import Precomputed as Precomputed
 from zojax.recipes._recipe import Directions as Directions
 from zojax.recipes._recipe import OneByOne as OneByOne
 from zojax.recipes._recipe import Recipe as Recipe
+from zojax.recipes._slicing import split as split
 from zojax.recipes._small_leaves import draw_small_leaves as draw_small_leaves
 from zojax.recipes._sum import Sum as Sum

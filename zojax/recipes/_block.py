@@ -34,20 +34,21 @@ class Block:
     number: int | None = static(default=None)
 
     @property
-    def packed(self) -> bool:
-        return self.recipe.packed
+    def grains(self) -> tuple[int, ...]:
+        """As the recipe inside the slice; along what is cut, single entries."""
+        of_recipe = enumerate(self.recipe.grains)
+        return tuple(1 if axis in self.cut else grain for axis, grain in of_recipe)
 
-    @property
-    def divisible(self) -> tuple[bool, ...]:
-        """Along the axes of the recipe, and the cut ones."""
-        of_recipe = self.recipe.divisible
-        return tuple(axis in self.cut or divisible for axis, divisible in enumerate(of_recipe))
+    def held_bits(self, shape: Sequence[int]) -> int:
+        inside = (1 if axis in self.cut else n for axis, n in enumerate(shape))
+        return self.recipe.held_bits(tuple(inside))
 
     def draw(self, shape: Sequence[int], datum: jax.Array | None = None) -> jax.Array:
         """Returns z of this shape, float32; only the slice is drawn, and only if it is there."""
         if 0 in shape:  # a part of the leaf in which the slice has no place
             return jnp.zeros(shape, jnp.float32)
         inside = tuple(1 if axis in self.cut else n for axis, n in enumerate(shape))
+        datum = self.active if datum is None else datum  # else rows would be drawn one by one
         z = self._if_active(lambda: self.recipe.draw(inside, datum))
         return self.placed(z, jnp.zeros(shape, z.dtype))
 
@@ -110,12 +111,26 @@ class Block:
         cut = tuple(other + (other >= axis) for other in self.cut)
         return self._part(self.recipe.expand(axis), cut=cut)
 
+    def split(self, axis: int, inner: int) -> "Block | None":
+        """An axis as two, of which the second one has `inner` entries."""
+        is_cut = axis in self.cut
+        recipe = self.recipe.split(axis, 1 if is_cut else inner)
+        if recipe is None:
+            return None
+        cut = tuple(other + (other > axis) for other in self.cut)
+        if not is_cut:
+            return self._part(recipe, cut=cut)
+        place = self.cut.index(axis)
+        outer, entry = jnp.divmod(self.index[place], inner)
+        index = jnp.concatenate([self.index.at[place].set(outer), entry[None]])
+        return self._part(recipe, index=index, cut=(*cut, axis + 1))
+
     def slice(
-        self, axis: int, first: jax.Array | int, length: int, step: int = 1
+        self, axis: int, first: jax.Array | int, length: int, step: int = 1, *, divisor: int = 1
     ) -> "Block | None":
         """`length` entries of an axis, every `step`-th, from `first` on."""
         if axis not in self.cut:
-            recipe = self.recipe.slice(axis, first, length, step)
+            recipe = self.recipe.slice(axis, first, length, step, divisor=divisor)
             return None if recipe is None else self._part(recipe)
         place = self.cut.index(axis)
         offset = self.index[place] - first

@@ -11,6 +11,7 @@ from zojax._schedule import make_after, zero_after
 from zojax._typing import Params
 from zojax.recipes._deflated import Deflated
 from zojax.recipes._deflated_sums import sum_deflated
+from zojax.recipes._dense import Dense
 from zojax.recipes._equal_shapes import sum_equal_shapes
 from zojax.recipes._low_rank import LowRank
 from zojax.recipes._recipe import Directions, Recipe, query
@@ -62,14 +63,17 @@ def combine(
             and 1 < len(coefficients) <= _thresholds.WRITTEN_OUT_QUERIES
             and leaf.size >= _thresholds.LARGE_LEAF
         )
+        # What a leaf holds while it is summed is held after that of the leaf before it: a sum that
+        # fuses with what is done to it holds no more than its random words.
         if isinstance(recipe, LowRank):
-            fuses, total = False, _sum_factors(coefficients, recipe, leaf, before)
+            total, held = _sum_factors(coefficients, recipe, leaf, before)
+        elif isinstance(recipe, Dense) and len(coefficients) == 1:
+            total, held = _one_term(coefficients, recipe, leaf, before)
         else:
-            total = sum_draws(coefficients, recipe, leaf, before, written_out=fuses)
+            total = held = sum_draws(coefficients, recipe, leaf, before, written_out=fuses)
         sums.append(total)
-        # What a leaf holds while it is summed is held after the leaf before it is done.
         if leaf.size and not fuses:
-            before = total
+            before = held
     return treedef.unflatten(sums)
 
 
@@ -123,16 +127,17 @@ def _sum_terms(
     written_out: bool = False,
 ) -> jax.Array:
     """Σ_k c_k of_z(z_k) of a leaf."""
-    dtype = wide(leaf.dtype)
-    # Packed numbers are small, and unpacking them from a buffer is far cheaper than drawing them
-    # for every entry; what is not packed should fuse, and never be one.
-    datum = before if recipe.packed else None
+    dtype, count = wide(leaf.dtype), coefficients.shape[0]
+    at_once = count if written_out else 1
+    # Few bits are small, and taking them from a buffer is far cheaper than drawing them for every
+    # entry; more should fuse with what is done to the sum, and never be one.
+    held = 0 < at_once * query(recipe, 0).held_bits(leaf.shape) <= _thresholds.HELD_BITS
+    datum = before if held else None
 
     def term(k: jax.Array | int) -> jax.Array:
         one = query(recipe, k)
         return coefficients[k].astype(dtype) * of_z(one.draw(leaf.shape, datum).astype(dtype))
 
-    count = coefficients.shape[0]
     if written_out or count == 1:
         return sum(map(term, range(count))).astype(leaf.dtype)
     none = jnp.full(leaf.shape, zero_after(dtype, before))
@@ -140,16 +145,29 @@ def _sum_terms(
     return total.astype(leaf.dtype)
 
 
+def _one_term(
+    coefficients: jax.Array, recipe: Dense, leaf: jax.Array, before: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """c_0 z_0 of a leaf; what is held of it."""
+    one, c = query(recipe, 0), coefficients[0].astype(wide(leaf.dtype))
+    if not 0 < one.held_bits(leaf.shape) <= _thresholds.HELD_BITS:
+        return (c * one.draw(leaf.shape)).astype(leaf.dtype), before
+    words = one.numbers_after(leaf.shape, before)
+    return (c * one.read(words, leaf.shape)).astype(leaf.dtype), words[0]
+
+
 def _sum_factors(
     coefficients: jax.Array, factors: LowRank, leaf: jax.Array, before: jax.Array
-) -> jax.Array:
-    """Σ_k c_k L_k R_kᵀ as one product of rank K r."""
-    if coefficients.shape[0] * factors.left.shape[-1] > _thresholds.FUSED_RANK:
+) -> tuple[jax.Array, jax.Array]:
+    """Σ_k c_k L_k R_kᵀ as one product of rank K r; what is held of it."""
+    fuses = coefficients.shape[0] * factors.left.shape[-1] <= _thresholds.FUSED_RANK
+    if not fuses:
         # A product has a buffer for its result: one leaf after another, not all at once.
         coefficients = make_after(lambda c: c, coefficients, before)
     left = factors.left * coefficients.reshape(-1, *(1,) * (factors.left.ndim - 1))
     joined = LowRank(_join(left), _join(factors.right), factors.axes, factors.scale)
-    return joined.draw(leaf.shape).astype(leaf.dtype)
+    total = joined.draw(leaf.shape).astype(leaf.dtype)
+    return total, before if fuses else total
 
 
 def _join(parts: jax.Array) -> jax.Array:

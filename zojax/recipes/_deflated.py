@@ -6,19 +6,16 @@ with a sum over some axes of the leaf. l is made of the noise where that is draw
 nowhere: one draw is enough for both.
 """
 
-import dataclasses
 from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 
-from zojax._schedule import draw_after
 from zojax._trees import static, tree_dataclass
-from zojax._typing import Key
 from zojax.recipes._dense import Dense
 from zojax.recipes._low_rank import LETTERS
 from zojax.recipes._precomputed import Precomputed
-from zojax.recipes._slicing import strided
+from zojax.recipes._slicing import split, strided
 
 
 @tree_dataclass
@@ -38,17 +35,13 @@ class Deflated:
     summed: tuple[int, ...] = static()
 
     @property
-    def divisible(self) -> tuple[bool, ...]:
-        """As the noise; but along the axes of the sum a part has not all that is summed."""
-        return tuple(
-            of_noise and axis not in self.summed
-            for axis, of_noise in enumerate(self.noise.divisible)
-        )
+    def grains(self) -> tuple[int, ...]:
+        """Those of the noise; along the axes of the sum a part has not all that is summed."""
+        of_noise = enumerate(self.noise.grains)
+        return tuple(0 if axis in self.summed else grain for axis, grain in of_noise)
 
-    @property
-    def packed(self) -> bool:
-        """Whether the noise is worth keeping as random numbers."""
-        return self.noise.packed
+    def held_bits(self, shape: Sequence[int]) -> int:
+        return self.noise.held_bits(shape)
 
     def draw(self, shape: Sequence[int], datum: jax.Array | None = None) -> jax.Array:
         """Returns z of this shape, float32; with a datum, drawn when that is known."""
@@ -66,11 +59,7 @@ class Deflated:
         """The noise as it is read, its scale too: else a product with a vector would copy it."""
         if datum is None or not isinstance(self.noise, Dense):
             return self.noise.draw(shape, datum)
-
-        def draw(key: Key) -> jax.Array:
-            return dataclasses.replace(self.noise, key=key).draw(shape)
-
-        return draw_after(draw, self.noise.key, datum)
+        return self.noise.draw_held(shape, datum)
 
     def draw_taken(
         self, axis: int, index: jax.Array, shape: Sequence[int], datum: jax.Array
@@ -108,11 +97,24 @@ class Deflated:
         summed = tuple(other + (other >= axis) for other in self.summed)
         return self._with(self.noise.expand(axis), lambda a: jnp.expand_dims(a, axis), summed)
 
+    def split(self, axis: int, inner: int) -> "Deflated | None":
+        """An axis as two, of which the second one has `inner` entries."""
+        noise = self.noise.split(axis, inner)
+        if noise is None:
+            return None
+        summed = [other + (other > axis) for other in self.summed]
+        summed += [axis + 1] if axis in self.summed else []
+
+        def of_array(array: jax.Array) -> jax.Array:
+            return split(array, axis, inner if array.shape[axis] > 1 else 1)
+
+        return self._with(noise, of_array, tuple(summed))
+
     def slice(
-        self, axis: int, first: jax.Array | int, length: int, step: int = 1
+        self, axis: int, first: jax.Array | int, length: int, step: int = 1, *, divisor: int = 1
     ) -> "Deflated | None":
         """`length` entries of an axis, every `step`-th, from `first` on."""
-        noise = self.noise.slice(axis, first, length, step)
+        noise = self.noise.slice(axis, first, length, step, divisor=divisor)
         if noise is None or axis in self.summed:
             return None
 

@@ -41,8 +41,8 @@ def sum_deflated(
     blocks = AxisBlocks(shape[0], max(1, min(shape[0], layers)))
 
     def write(block: jax.Array, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
-        first = blocks.first(block)
-        inside = jax.vmap(lambda one: one.slice(0, first, blocks.length))(recipe)
+        first, length = blocks.first(block), blocks.length
+        inside = jax.vmap(lambda one: one.slice(0, first, length, divisor=blocks.divisor))(recipe)
         parts = _sum_block(coefficients, inside, (blocks.length, *shape[1:]), sums[1])
         return tuple(
             jax.lax.dynamic_update_slice_in_dim(out, part.astype(out.dtype), first, 0)

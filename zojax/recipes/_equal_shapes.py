@@ -3,9 +3,11 @@
 A draw for each leaf is what a program of many layers takes longest to compile.
 """
 
+import dataclasses
 import functools
 import math
 from collections.abc import Container, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +15,7 @@ import jax.numpy as jnp
 from zojax import _thresholds
 from zojax._dtypes import wide
 from zojax._schedule import draw_after, hidden_slicer
-from zojax.noise import Law
+from zojax._typing import Key
 from zojax.recipes._dense import Dense
 from zojax.recipes._recipe import query
 
@@ -46,9 +48,8 @@ def sum_equal_shapes(
     sums: dict[int, jax.Array] = {}
     before = coefficients
     for group in group_equal_shapes(rows, shapes):
-        drawn = _draw([rows[place] for place in group], shapes[group[0]], before)
-        sums |= {place: c * z for place, z in zip(group, drawn, strict=True)}
-        before = sums[group[-1]]
+        terms, before = _draw([rows[place] for place in group], shapes[group[0]], before)
+        sums |= {place: c * z for place, z in zip(group, terms, strict=True)}
     return sums
 
 
@@ -74,30 +75,28 @@ def group_equal_shapes(
 
 
 def _words(recipe: Dense, shape: tuple[int, ...]) -> int:
-    """Random words of a leaf: one for an entry, or for up to 32 of a row if they are packed."""
-    width = shape[-1] if shape else 1
-    return math.prod(shape[:-1]) * (-(-width // 32) if recipe.packed else width)
+    """Random words of a leaf, or entries where rows are drawn one by one."""
+    numbers = jax.eval_shape(lambda: recipe.numbers(shape))
+    return sum(math.prod(array.shape) for array in jax.tree.leaves(numbers))
 
 
-def _draw(rows: Sequence[Dense], shape: tuple[int, ...], before: jax.Array) -> list[jax.Array]:
-    """Z of leaves of one shape, drawn when `before` is known."""
-    count, width, law = math.prod(shape[:-1]), shape[-1] if shape else 1, rows[0].law
+def _draw(
+    rows: Sequence[Dense], shape: tuple[int, ...], before: jax.Array
+) -> tuple[list[jax.Array], jax.Array]:
+    """Z of leaves of one shape, drawn when `before` is known; what is held of them."""
     keys = jnp.stack([recipe.key for recipe in rows])
-    cut = hidden_slicer(_side_by_side(keys, before, law, count, width))
-    return [
-        (recipe.scale * law.expand(cut(i, 1)[0], width)).reshape(shape)
-        for i, recipe in enumerate(rows)
-    ]
+    numbers = _side_by_side(rows[0], keys, before, shape)
+    cut = hidden_slicer(numbers)
+    each = (jax.tree.map(lambda array: array[0], cut(i, 1)) for i in range(len(rows)))
+    drawn = [recipe.read(own, shape) for recipe, own in zip(rows, each, strict=True)]
+    return drawn, jax.tree.leaves(numbers)[0]
 
 
-@functools.partial(jax.jit, static_argnames=("law", "count", "width"))
-def _side_by_side(
-    keys: jax.Array, before: jax.Array, law: Law, count: int, width: int
-) -> jax.Array:
+@functools.partial(jax.jit, static_argnames="shape")
+def _side_by_side(recipe: Dense, keys: Key, before: jax.Array, shape: tuple[int, ...]) -> Any:
     """The random numbers of as many leaves as there are keys."""
 
-    def generate(keys: jax.Array) -> jax.Array:
-        index = jnp.arange(count, dtype=jnp.int32)
-        return jax.vmap(lambda key: law.generate(key, index, width))(keys)
+    def generate(keys: Key) -> Any:
+        return jax.vmap(lambda key: dataclasses.replace(recipe, key=key).numbers(shape))(keys)
 
     return draw_after(generate, keys, before)

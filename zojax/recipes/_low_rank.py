@@ -9,7 +9,7 @@ from zojax import _thresholds
 from zojax._schedule import make_after
 from zojax._trees import static, tree_dataclass
 from zojax.recipes._matrix_view import MatrixView
-from zojax.recipes._slicing import strided
+from zojax.recipes._slicing import split, strided
 
 LETTERS = "abcdefghijklmnopqrstuvwxyABCDEFGHIJKLMNOPQRSTUVWXYZ"  # of axes; "z" is the rank
 
@@ -61,13 +61,13 @@ class LowRank:
         return cls(left, right, tuple(kinds.get(axis, "c") for axis in range(count)), scale)
 
     @property
-    def packed(self) -> bool:
-        return False
+    def grains(self) -> tuple[int, ...]:
+        """Single entries of every axis."""
+        return (1,) * len(self.axes)
 
-    @property
-    def divisible(self) -> tuple[bool, ...]:
-        """Along every axis."""
-        return (True,) * len(self.axes)
+    def held_bits(self, shape: Sequence[int]) -> int:
+        del shape
+        return 0
 
     def draw(self, shape: Sequence[int], datum: jax.Array | None = None) -> jax.Array:
         """Returns z of this shape, float32; with a datum, multiplied out when that is known."""
@@ -127,8 +127,16 @@ class LowRank:
         wide = self._with(self.left, self.right, axes)
         return wide._map(axis, lambda factor, at: jnp.expand_dims(factor, at), axes)
 
-    def slice(self, axis: int, first: jax.Array | int, length: int, step: int = 1) -> "LowRank":
+    def split(self, axis: int, inner: int) -> "LowRank":
+        """An axis as two, of which the second one has `inner` entries."""
+        axes = (*self.axes[: axis + 1], *self.axes[axis:])
+        return self._map(axis, lambda factor, at: split(factor, at, inner), axes)
+
+    def slice(
+        self, axis: int, first: jax.Array | int, length: int, step: int = 1, *, divisor: int = 1
+    ) -> "LowRank":
         """`length` entries of an axis, every `step`-th, from `first` on."""
+        del divisor
         return self._map(
             axis, lambda factor, at: strided(factor, at, first, length, step), self.axes
         )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from zojax._mesh import uncut_along
 from zojax._trees import tree_dataclass
-from zojax.recipes._slicing import strided
+from zojax.recipes._slicing import split, strided
 
 
 @tree_dataclass
@@ -21,13 +21,13 @@ class Precomputed:
     z: jax.Array
 
     @property
-    def packed(self) -> bool:
-        return False
+    def grains(self) -> tuple[int, ...]:
+        """Single entries of every axis."""
+        return (1,) * self.z.ndim
 
-    @property
-    def divisible(self) -> tuple[bool, ...]:
-        """Along every axis."""
-        return (True,) * self.z.ndim
+    def held_bits(self, shape: Sequence[int]) -> int:
+        del shape
+        return 0
 
     def draw(self, shape: Sequence[int], datum: jax.Array | None = None) -> jax.Array:
         """Returns z. The shape and the datum, which says when to draw, have no use here."""
@@ -55,8 +55,15 @@ class Precomputed:
         """Inserts an axis of length 1."""
         return Precomputed(jnp.expand_dims(self.z, axis))
 
-    def slice(self, axis: int, first: jax.Array | int, length: int, step: int = 1) -> "Precomputed":
+    def split(self, axis: int, inner: int) -> "Precomputed":
+        """An axis as two, of which the second one has `inner` entries."""
+        return Precomputed(split(self.z, axis, inner))
+
+    def slice(
+        self, axis: int, first: jax.Array | int, length: int, step: int = 1, *, divisor: int = 1
+    ) -> "Precomputed":
         """`length` entries of an axis, every `step`-th, from `first` on."""
+        del divisor
         return Precomputed(strided(self.z, axis, first, length, step))
 
     def unstack(self, length: int) -> "Precomputed":

@@ -14,15 +14,16 @@ class Recipe(Protocol):
     numbers. Where the recipe cannot follow, the method returns None, and the caller draws the leaf.
 
     Attributes:
-      divisible: for every axis of the leaf whether a part along it can be drawn alone.
-      packed: whether what is random is smaller than z, and worth a buffer of its own.
+      grains: for every axis of the leaf, of multiples of how many entries a part along it should
+        be, for the least cost of drawing it; 0 if no part can be drawn alone.
     """
 
     @property
-    def divisible(self) -> tuple[bool, ...]: ...
+    def grains(self) -> tuple[int, ...]: ...
 
-    @property
-    def packed(self) -> bool: ...
+    def held_bits(self, shape: Sequence[int]) -> int:
+        """Random bits of an entry of z of this shape that can be kept in its place, or 0."""
+        ...
 
     def draw(self, shape: Sequence[int], datum: jax.Array | None = None) -> jax.Array:
         """Returns z of this shape, float32; with a datum, drawn when that is known."""
@@ -46,10 +47,17 @@ class Recipe(Protocol):
         """Inserts an axis of length 1."""
         ...
 
+    def split(self, axis: int, inner: int) -> "Recipe | None":
+        """An axis as two, of which the second one has `inner` entries."""
+        ...
+
     def slice(
-        self, axis: int, first: jax.Array | int, length: int, step: int = 1
+        self, axis: int, first: jax.Array | int, length: int, step: int = 1, *, divisor: int = 1
     ) -> "Recipe | None":
-        """`length` entries of an axis, every `step`-th, from `first` on, which may be traced."""
+        """`length` entries of an axis, every `step`-th, from `first` on, which may be traced.
+
+        If it is, a divisor of it that is known makes the draw cheaper.
+        """
         ...
 
     def unstack(self, length: int) -> "Recipe | None":

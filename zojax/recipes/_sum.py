@@ -1,5 +1,6 @@
 """The recipe of a direction of one leaf that is a sum: z = Σ_i z_i, each by a recipe of its own."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,14 +25,12 @@ class Sum:
     parts: tuple[Dense | Precomputed | LowRank, ...]
 
     @property
-    def divisible(self) -> tuple[bool, ...]:
-        """Along the axes along which all parts are."""
-        return tuple(map(all, zip(*(part.divisible for part in self.parts), strict=True)))
+    def grains(self) -> tuple[int, ...]:
+        """Multiples of those of all parts; 0 where a part cannot be cut."""
+        return tuple(math.lcm(*axis) for axis in zip(*(p.grains for p in self.parts), strict=True))
 
-    @property
-    def packed(self) -> bool:
-        """Whether a part is worth keeping as random numbers."""
-        return any(isinstance(part, Dense) and part.packed for part in self.parts)
+    def held_bits(self, shape: Sequence[int]) -> int:
+        return sum(part.held_bits(shape) for part in self.parts)
 
     def draw(self, shape: Sequence[int], datum: jax.Array | None = None) -> jax.Array:
         """Returns z of this shape, float32; with a datum, drawn when that is known."""
@@ -57,9 +56,15 @@ class Sum:
         """Inserts an axis of length 1."""
         return self._each(lambda part: part.expand(axis))
 
-    def slice(self, axis: int, first: jax.Array | int, length: int, step: int = 1) -> "Sum | None":
+    def split(self, axis: int, inner: int) -> "Sum | None":
+        """An axis as two, of which the second one has `inner` entries."""
+        return self._each(lambda part: part.split(axis, inner))
+
+    def slice(
+        self, axis: int, first: jax.Array | int, length: int, step: int = 1, *, divisor: int = 1
+    ) -> "Sum | None":
         """`length` entries of an axis, every `step`-th, from `first` on."""
-        return self._each(lambda part: part.slice(axis, first, length, step))
+        return self._each(lambda part: part.slice(axis, first, length, step, divisor=divisor))
 
     def unstack(self, length: int) -> "Sum | None":
         """The recipes of the `length` entries of axis 0, stacked: what `lax.scan` goes over."""

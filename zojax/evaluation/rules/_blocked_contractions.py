@@ -1,5 +1,6 @@
 """Contractions with a wide leaf that is perturbed block by block, and never exists as a whole."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -8,9 +9,11 @@ import jax.numpy as jnp
 
 from zojax._mesh import has_explicit_axes
 from zojax._schedule import true_after
-from zojax.evaluation._cost import Cut, combs
-from zojax.evaluation._perturbed import Perturbed, teeth
+from zojax.evaluation._combs import combs
+from zojax.evaluation._cost import Cut
+from zojax.evaluation._perturbed import Perturbed
 from zojax.evaluation.rules._dot import Dot, Product
+from zojax.recipes import split
 
 
 def in_blocks(
@@ -38,23 +41,32 @@ def by_kept_axis(x: jax.Array, leaf: Perturbed, dot: Product, cut: Cut) -> jax.A
     """Each block of the leaf gives its own part of the result."""
     axis, blocks = cut
     out = _shape_of_result(x, leaf, dot)
-    along = dot.place_of(axis, x, leaf.ndim)
-    if (count := combs(blocks)) is not None:
-        shape = (*out.shape[:along], blocks.size // count, count, *out.shape[along + 1 :])
+    along, grain = dot.place_of(axis, x, leaf.ndim), leaf.recipe.grains[axis]
+    if (parts := combs(blocks, grain)) is not None:
+        shape = (parts.teeth, parts.count, parts.tooth)
 
-        def comb(i: jax.Array, out: jax.Array) -> jax.Array:
-            part = dot(x, leaf.comb(axis, i, count).dense(x))
+        def write_comb(i: jax.Array, out: jax.Array) -> jax.Array:
+            part = dot(x, _joined(leaf.comb(axis, parts, i).dense(x), axis))
+            part = split(part, along, parts.tooth)
             return jax.lax.dynamic_update_index_in_dim(out, part, i, along + 1)
 
-        parts = jax.lax.fori_loop(0, count, comb, _empty(shape, out.dtype, x))
-        return parts.reshape(out.shape)
+        none = _empty((*out.shape[:along], *shape, *out.shape[along + 1 :]), out.dtype, x)
+        return jax.lax.fori_loop(0, parts.count, write_comb, none).reshape(out.shape)
 
-    def write(block: jax.Array, out: jax.Array) -> jax.Array:
-        first = blocks.first(block)
-        part = dot(x, leaf.slice(axis, first, blocks.length).dense(x))
+    whole, rest = blocks.whole_and_rest(grain)
+    divisor = blocks.length if rest else blocks.divisor
+
+    def write(first: jax.Array | int, length: int, out: jax.Array) -> jax.Array:
+        part = dot(x, leaf.slice(axis, first, length, divisor=divisor).dense(x))
         return jax.lax.dynamic_update_slice_in_dim(out, part, first, along)
 
-    return jax.lax.fori_loop(0, blocks.count, write, _empty(out.shape, out.dtype, x))
+    out = jax.lax.fori_loop(
+        0,
+        whole,
+        lambda block, out: write(blocks.first(block), blocks.length, out),
+        _empty(out.shape, out.dtype, x),
+    )
+    return write(blocks.size - rest, rest, out) if rest else out
 
 
 def by_summed_axis(x: jax.Array, leaf: Perturbed, dot: Product, cut: Cut) -> jax.Array:
@@ -62,20 +74,21 @@ def by_summed_axis(x: jax.Array, leaf: Perturbed, dot: Product, cut: Cut) -> jax
     axis, blocks = cut
     along = dot.met_by(axis)
     term_of = dot.summed_widely(x)
-    if (count := combs(blocks)) is not None:
-        whole, rest = count, 0
+    if (parts := combs(blocks, leaf.recipe.grains[axis])) is not None:
+        whole, rest = parts.count, 0
 
         def term(i: jax.Array) -> jax.Array:
-            return term_of(teeth(x, along, i, count), leaf.comb(axis, i, count).dense(x))
+            part = _joined(parts.cut(x, along, i), along)
+            return term_of(part, _joined(leaf.comb(axis, parts, i).dense(x), axis))
 
     else:
         length = blocks.length
         whole, rest = divmod(blocks.size, length)
 
         def term(i: jax.Array, length: int = length, first: int = 0) -> jax.Array:
-            first = first + i * length
+            first, divisor = first + i * length, math.gcd(first, length)
             part = jax.lax.dynamic_slice_in_dim(x, first, length, along)
-            return term_of(part, leaf.slice(axis, first, length).dense(x))
+            return term_of(part, leaf.slice(axis, first, length, divisor=divisor).dense(x))
 
     out = jax.eval_shape(term, 0)
     zeros = jnp.zeros(out.shape, out.dtype) + _zero(out.dtype, x)
@@ -96,3 +109,9 @@ def _zero(dtype: Any, x: jax.Array) -> jax.Array:
 
 def _empty(shape: tuple[int, ...], dtype: Any, x: jax.Array) -> jax.Array:
     return jnp.broadcast_to(_zero(dtype, x), shape)
+
+
+def _joined(array: jax.Array, axis: int) -> jax.Array:
+    """An axis and the next one as one."""
+    shape = array.shape
+    return array.reshape(*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :])

@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._measurement import Estimate
 from zojax._typing import Key, Params
-from zojax.noise import GAUSSIAN, Role, _keys, draw_arrays
+from zojax.noise import Law, Role, _keys, draw_arrays, gaussian_law
 from zojax.recipes import (
     Deflated,
     Directions,
@@ -44,6 +44,7 @@ def anisotropic(
     structure: str = "row_blocks",
     init_scale: ArrayLike = 1.0,
     views: Views = last_two_axes,
+    bits: int = 8,
 ) -> Sampler:
     """Z = R u with u ~ N(0, I) and R Rᵀ = ρ (ρ I + a aᵀ)⁻¹ on every leaf, a being learned.
 
@@ -71,13 +72,17 @@ def anisotropic(
       init_scale: standard deviation of the first a, at least 0. With 0 the law is N(0, I), and
         stays it: S is 0 at a = 0.
       views: (path, leaf) -> which axes are rows and columns. A leaf without a view is one row.
+      bits: random bits of a number of u, 8, 16 or 32; see `gaussian`.
 
     Raises:
-      ValueError: for a number out of range, an unknown structure, or a view that does not fit.
+      ValueError: for a number out of range, an unknown structure, another number of bits, or a view
+        that does not fit.
     """
     _checks.positive(rho=rho)
     _checks.not_negative(rate=rate, init_scale=init_scale)
     _checks.one_of(("row_blocks", "whole_tensor"), structure=structure)
+    _checks.one_of((8, 16, 32), bits=bits)
+    law = gaussian_law(bits)
 
     def init(params: Params) -> AnisotropicState:
         leaves, treedef = jax.tree.flatten(params)
@@ -95,7 +100,7 @@ def anisotropic(
             lambda: state.curvature,
         )
         directions = jax.lax.map(
-            lambda key: _direction(key, params, views, root_of(params), curvature),
+            lambda key: _direction(law, key, params, views, root_of(params), curvature),
             _keys.query_keys(key, step, num_queries),
         )
         return directions, AnisotropicState(curvature)
@@ -136,7 +141,7 @@ def _views_of(params: Params, views: Views) -> list[MatrixView]:
 def _first_curvature(key: Key, params: Params, like: Params, scale: ArrayLike) -> Params:
     leaves, treedef = jax.tree.flatten(like)
     keys = _keys.leaf_keys(_keys.refresh_key(key, jnp.int32(0)), params, Role.CURVATURE)
-    drawn = draw_arrays(GAUSSIAN, keys, [leaf.shape or (1,) for leaf in leaves])
+    drawn = draw_arrays(gaussian_law(32), keys, [leaf.shape or (1,) for leaf in leaves])
     scaled = [
         (scale * array).astype(leaf.dtype).reshape(leaf.shape)
         for array, leaf in zip(drawn, leaves, strict=True)
@@ -144,11 +149,13 @@ def _first_curvature(key: Key, params: Params, like: Params, scale: ArrayLike) -
     return treedef.unflatten(scaled)
 
 
-def _direction(key: Key, params: Params, views: Views, root: Root, curvature: Params) -> Directions:
+def _direction(
+    law: Law, key: Key, params: Params, views: Views, root: Root, curvature: Params
+) -> Directions:
     """One direction, with a query's key."""
     shapes = [leaf.shape for leaf in jax.tree.leaves(params)]
     keys = _keys.leaf_keys(key, params, Role.DIRECTION)
-    noise = dense_recipes(GAUSSIAN, keys, shapes)
+    noise = dense_recipes(law, keys, shapes)
     leaves = zip(noise, shapes, _views_of(params, views), jax.tree.leaves(curvature), strict=True)
     recipes: list[Recipe] = []
     sums: list[Sum] = []

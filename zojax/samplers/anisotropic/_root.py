@@ -126,13 +126,13 @@ def _contract(
       datum: is known before anything is drawn.
     """
     blocks = -(-math.prod(shape) // budget)
-    if blocks <= 1 or len(shape) < 2 or not recipe.divisible[0]:
+    if blocks <= 1 or len(shape) < 2 or not recipe.grains[0]:
         return contracted(recipe.draw(shape, datum), weights, summed)
-    cut = AxisBlocks.of_count(shape[0], blocks)
+    cut = AxisBlocks.of_count(shape[0], blocks).rounded_to(recipe.grains[0])
 
     def add(block: jax.Array, out: jax.Array) -> jax.Array:
         first, length = cut.first(block), cut.length
-        z = recipe.slice(0, first, length).draw((length, *shape[1:]), out)
+        z = recipe.slice(0, first, length, divisor=cut.divisor).draw((length, *shape[1:]), out)
         part = weights
         if weights.shape[0] > 1:
             part = jax.lax.dynamic_slice_in_dim(weights, first, length)

@@ -30,7 +30,7 @@ import numpy as np
 
 from zojax import _checks
 from zojax._typing import Key, Params
-from zojax.noise import GAUSSIAN, Role, _keys
+from zojax.noise import Role, _keys, gaussian_law
 from zojax.recipes import Dense, Directions, LowRank, OneByOne, dense_recipes
 from zojax.samplers._kernel_views import kernels_as_matrices
 from zojax.samplers._sampler import Sampler, ignore
@@ -51,6 +51,7 @@ def factored(
     scale: float | None = None,
     views: Views = kernels_as_matrices,
     at_refresh: str = "reset",
+    bits: int = 8,
 ) -> Sampler:
     """Z = scale · L · core · Rᵀ on matrices, N(0, I) elsewhere. The defaults are EGGROLL's.
 
@@ -71,20 +72,23 @@ def factored(
         when a basis is drawn anew: "reset" starts it anew, "project" carries it over,
         core ← L'⁺ L core Rᵀ R'⁺ᵀ with the new L', R'. That is meant for momentum; second moments
         can become negative by it.
+      bits: random bits of a gaussian number, 8, 16 or 32 (see `gaussian`); Haar parts are made of
+        such of 32.
 
     Sides that are kept or identities, with a core that is drawn, make `core` the coordinates of a
     direction (see `inner` of `estimate_gradient`).
 
     Raises:
       ValueError: for a rank below 1 or above every matrix of params, an unknown kind, a negative
-        period, a view that does not fit, or kinds that leave nothing factored.
+        period, a view that does not fit, another number of bits, or kinds that leave nothing
+        factored.
     """
     _checks.at_least(1, rank=rank)
     for name, period in {"left_period": left_period, "right_period": right_period}.items():
         if period is not None:
             _checks.at_least(0, **{name: period})
     _checks.one_of(("reset", "project"), at_refresh=at_refresh)
-    kinds = Kinds(left, core, right)
+    kinds = Kinds(left, core, right, bits)
     kinds.check()
     if at_refresh == "project" and core != "gaussian":
         raise ValueError(
@@ -165,7 +169,8 @@ def _direction(
     keys = _keys.leaf_keys(key, params, Role.DIRECTION)
     recipes: dict[int, Dense | LowRank] = {}
     if vectors:
-        dense = dense_recipes(GAUSSIAN, keys[np.array(vectors)], [shapes[v] for v in vectors])
+        law = gaussian_law(kinds.bits)
+        dense = dense_recipes(law, keys[np.array(vectors)], [shapes[v] for v in vectors])
         recipes.update(zip(vectors, dense, strict=True))
     found = [place for place, matrix in enumerate(leaves) if matrix is not None]
     for place, left, core, right in zip(found, *parts.values(), strict=True):

@@ -12,16 +12,18 @@ from zojax.samplers._views import Views, checked_view
 
 
 class Kinds(NamedTuple):
-    """Of which kind each part of scale · L · core · Rᵀ is."""
+    """Of which kind each part of scale · L · core · Rᵀ is; random bits of a gaussian number."""
 
     left: str
     core: str
     right: str
+    bits: int
 
     def check(self) -> None:
         """Raises ValueError for an unknown kind, or kinds that leave nothing factored."""
         _checks.one_of(("gaussian", "haar", "identity"), left=self.left, right=self.right)
         _checks.one_of(("identity", "diagonal", "gaussian"), core=self.core)
+        _checks.one_of((8, 16, 32), bits=self.bits)
         identities = (self.left, self.right).count("identity")
         if identities == 2 or (identities == 1 and self.core != "gaussian"):
             raise ValueError(

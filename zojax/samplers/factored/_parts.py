@@ -5,8 +5,9 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from zojax._mesh import replicated
 from zojax._typing import Key, Params
-from zojax.noise import GAUSSIAN, Role, _keys, draw_arrays
+from zojax.noise import Law, Role, _keys, draw_arrays, gaussian_law
 from zojax.samplers.factored._matrices import Kinds, Matrix
 
 _ROLES = {"left": Role.LEFT, "core": Role.CORE, "right": Role.RIGHT}
@@ -23,8 +24,23 @@ def draw_part(
         return [None] * len(shapes)
     places = [place for place, matrix in enumerate(leaves) if matrix is not None]
     keys = _keys.leaf_keys(key, params, _ROLES[side])[jnp.array(places)]
-    parts = draw_arrays(GAUSSIAN, keys, shapes)
-    return [_orthonormal(part) for part in parts] if kind == "haar" else parts
+    if kind == "haar":
+        return [_orthonormal(part) for part in _draw(gaussian_law(32), keys, shapes)]
+    return _draw(gaussian_law(kinds.bits), keys, shapes)
+
+
+def _draw(law: Law, keys: Key, shapes: list[tuple[int, ...]]) -> list[jax.Array]:
+    """Matrices of these shapes, each drawn with the longer of its two axes along the rows."""
+    tall = [shape[-2] > shape[-1] for shape in shapes]
+    drawn = draw_arrays(
+        law,
+        keys,
+        [
+            (*shape[:-2], shape[-1], shape[-2]) if is_tall else shape
+            for shape, is_tall in zip(shapes, tall, strict=True)
+        ],
+    )
+    return [part.mT if is_tall else part for part, is_tall in zip(drawn, tall, strict=True)]
 
 
 def kept_part(
@@ -73,12 +89,14 @@ def _orthonormal(g: jax.Array) -> jax.Array:
     of two cores (jax 0.10.2).
     """
     exact = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+    g = replicated(g)
 
     def add(column: jax.Array, q: jax.Array) -> jax.Array:
+        q = replicated(q)  # on a mesh all devices do the same: cut, sums would be sent for
         v = jax.lax.dynamic_index_in_dim(g, column, -1, keepdims=False)
         for _ in range(2):
             v = v - exact("...mr,...r->...m", q, exact("...mr,...m->...r", q, v))
         v = v / jnp.linalg.norm(v, axis=-1, keepdims=True)
-        return jax.lax.dynamic_update_index_in_dim(q, v, column, -1)
+        return jax.lax.dynamic_update_index_in_dim(q, replicated(v), column, -1)
 
     return jax.lax.fori_loop(0, g.shape[-1], add, jnp.zeros_like(g))

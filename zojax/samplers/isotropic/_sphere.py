@@ -6,23 +6,32 @@ import math
 import jax
 import jax.numpy as jnp
 
-from zojax import _thresholds
+from zojax import _checks, _thresholds
+from zojax._axis_blocks import AxisBlocks
 from zojax._typing import Key, Params
-from zojax.noise import GAUSSIAN
+from zojax.noise import gaussian_law
 from zojax.recipes import Dense, Directions, Precomputed, draw_small_leaves
 from zojax.samplers._sampler import Sampler, memoryless, ones
 from zojax.samplers.isotropic._dense import draw_direction
 
 
-def sphere() -> Sampler:
+def sphere(*, bits: int = 32) -> Sampler:
     """Z uniform on the sphere of radius √d, d = number of entries of params. E[z zᵀ] = I (c = 1).
 
     A gaussian direction divided by its norm, which takes one more regeneration of it; stores that
     number.
+
+    Args:
+      bits: random bits of a number before that: 8, 16 or 32; see `gaussian`.
+
+    Raises:
+      ValueError: for another number of bits.
     """
+    _checks.one_of((8, 16, 32), bits=bits)
+    law = gaussian_law(bits)
 
     def draw(key: Key, params: Params) -> Directions:
-        direction = draw_direction(GAUSSIAN, key, params)
+        direction = draw_direction(law, key, params)
         shapes = [leaf.shape for leaf in jax.tree.leaves(params)]
         total = jnp.float32(0)
         for recipe, shape in zip(draw_small_leaves(direction, shapes), shapes, strict=True):
@@ -44,14 +53,16 @@ def _square_norm(
         or isinstance(recipe, Precomputed)
     ):
         return jnp.sum(jnp.square(recipe.draw(shape, datum)))
-    length = max(1, _thresholds.NORM_BLOCK * shape[0] // math.prod(shape))
+    blocks = AxisBlocks.of_count(shape[0], math.ceil(math.prod(shape) / _thresholds.NORM_BLOCK))
+    length = blocks.rounded_to(recipe.grains[0]).length
 
-    def block(first: jax.Array | int, length: int, datum: jax.Array) -> jax.Array:
-        z = recipe.slice(0, first, length).draw((length, *shape[1:]), datum)
+    def block(first: jax.Array | int, length: int, datum: jax.Array, divisor: int = 1) -> jax.Array:
+        z = recipe.slice(0, first, length, divisor=divisor).draw((length, *shape[1:]), datum)
         return jnp.sum(jnp.square(z))
 
+    def add(i: jax.Array, total: jax.Array) -> jax.Array:
+        return total + block(i * length, length, total, divisor=length)
+
     whole, rest = divmod(shape[0], length)
-    total = jax.lax.fori_loop(
-        0, whole, lambda i, total: total + block(i * length, length, total), 0.0 * datum
-    )
+    total = jax.lax.fori_loop(0, whole, add, 0.0 * datum)
     return total + block(whole * length, rest, total) if rest else total
