@@ -52,7 +52,9 @@ def _choose(settings: Settings, job: Job, loss: Callable[..., jax.Array]) -> Any
     batch = job.layout.share(data.batch(longest))
 
     def program_for(chunk_size: int) -> jax.stages.Lowered:
-        tx = METHODS[settings.method].make(settings, run_key(settings), chunk_size)
+        tx = METHODS[settings.method].make(
+            settings, run_key(settings), chunk_size, job.layout.step_axes
+        )
         state = jax.eval_shape(tx.init, job.params)
         step = training.make_step(tx, loss)
         return step.lower(job.params, state, frozen=job.frozen, batch=batch)

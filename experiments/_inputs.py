@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,16 @@ if TYPE_CHECKING:  # importing transformers takes seconds
 _ASSETS = Path(__file__).parent / "assets"
 _SETTINGS = "settings.json"
 _LONGEST = 2048
-# A resumed run may be longer, and may look at itself more or less often.
-_MAY_CHANGE = ("steps", "eval_every", "resume", "out", "memory_budget_gib")
+# A resumed run may be longer, look at itself more or less often, and stand on other devices.
+_MAY_CHANGE = ("steps", "eval_every", "resume", "out", "memory_budget_gib", "mesh", "shard")
 
 
 def load_model(
-    model: str, dtype: str, task: tasks.Task, key: jax.Array
+    model: str,
+    dtype: str,
+    task: tasks.Task,
+    key: jax.Array,
+    placement: Mapping[str, Any] | None = None,
 ) -> tuple[nnx.Module, "PreTrainedTokenizerBase | tasks.ImageFormat"]:
     """Returns a model with the head that a task needs, and what makes arrays for it.
 
@@ -33,13 +38,14 @@ def load_model(
       dtype: of the weights.
       task: what the model is asked.
       key: starts a classifier that the checkpoint lacks.
+      placement: `mesh` and `rules` of `zojax.models.from_pretrained`, if weights are cut.
 
     Raises:
       ValueError: if there is no tokenizer, or it knows more tokens than the model; if the model
         has no head for the task.
     """
     source = model_source(model)
-    settings = {"dtype": jnp.dtype(dtype)}
+    settings = {"dtype": jnp.dtype(dtype), **(placement or {})}
     if isinstance(task.kind, tasks.Images):
         network = models.from_pretrained(
             source, head="classifier", num_labels=task.kind.num_labels, key=key, **settings

@@ -55,7 +55,7 @@ def prepare(settings: Settings) -> Job:
 
 
 def _prepare(settings: Settings) -> Job:
-    layout = Layout(settings.batch_size)
+    layout = Layout(settings.batch_size, settings.axes, settings.shard)
     task, examples = tasks.load_task(
         settings.task,
         template=settings.template,
@@ -71,7 +71,7 @@ def _prepare(settings: Settings) -> Job:
             f"{len(examples['train'])} examples; choose a smaller one"
         )
     key = jax.random.fold_in(run_key(settings), _ADAPTER)
-    model, processor = load_model(settings.model, settings.dtype, task, key)
+    model, processor = load_model(settings.model, settings.dtype, task, key, layout.placement)
     adapter = ADAPTERS[settings.adapter]
     max_length = checked_length(settings.max_length, model, taken=adapter.positions(settings))
     splits = tasks.encode_splits(processor, examples, max_length=max_length, task=task)

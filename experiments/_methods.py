@@ -13,6 +13,7 @@ import optax
 
 import zojax
 from experiments import _first_order
+from zojax import Axes
 
 
 class MethodSettings(Protocol):
@@ -30,9 +31,10 @@ class MethodSettings(Protocol):
     def sampler_rank(self) -> int: ...
 
 
-# settings, key, chunk size (1 if left out)
+# settings, key, chunk size (1 if left out), axes of the mesh (none if left out)
 Method = Callable[..., optax.GradientTransformationExtraArgs]
 
+_NONE = Axes()
 _LAWS = ("gaussian", "rademacher", "sphere", "coordinate", "factored")
 _DENSE = ("gaussian", "rademacher")
 _SPHERE = ("sphere", *(law for law in _LAWS if law != "sphere"))
@@ -42,8 +44,8 @@ class Recipe(NamedTuple):
     """A method and its defaults.
 
     Attributes:
-      make: builds it from settings in which nothing is None, a key, and how many directions are
-        evaluated side by side, which the settings may leave open.
+      make: builds it from settings in which nothing is None, a key, how many directions are
+        evaluated side by side, which the settings may leave open, and the axes of the mesh.
       evaluations: loss evaluations an update, given its directions.
       learning_rate: for all weights.
       lora_learning_rate: for LoRA.
@@ -120,16 +122,16 @@ def _simple(method: Callable[..., Any], **options: Any) -> Method:
     """A method that is told its learning rate, key and probe, and nothing else by the settings."""
 
     def make(
-        settings: MethodSettings, key: jax.Array, chunk_size: int = 1
+        settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
     ) -> optax.GradientTransformationExtraArgs:
-        probe = _probe(settings)
-        return method(settings.learning_rate, key, chunk_size=chunk_size, **probe, **options)
+        given = _probe(settings) | {"chunk_size": chunk_size, "axes": axes}
+        return method(settings.learning_rate, key, **given, **options)
 
     return make
 
 
 def _zo_muon(
-    settings: MethodSettings, key: jax.Array, chunk_size: int = 1
+    settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
 ) -> optax.GradientTransformationExtraArgs:
     return zojax.zo_muon(
         settings.learning_rate,
@@ -140,11 +142,12 @@ def _zo_muon(
         num_queries=settings.num_queries,
         rank=settings.sampler_rank,
         chunk_size=chunk_size,
+        axes=axes,
     )
 
 
 def _loren(
-    settings: MethodSettings, key: jax.Array, chunk_size: int = 1
+    settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
 ) -> optax.GradientTransformationExtraArgs:
     return zojax.loren(
         settings.learning_rate,
@@ -152,21 +155,23 @@ def _loren(
         radius=settings.radius,
         num_queries=settings.num_queries,
         chunk_size=chunk_size,
+        axes=axes,
     )
 
 
 def _ar1_zo(
-    settings: MethodSettings, key: jax.Array, chunk_size: int = 1
+    settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
 ) -> optax.GradientTransformationExtraArgs:
     del chunk_size  # one direction
     sampler = SAMPLERS[settings.sampler](settings)
-    return zojax.ar1_zo(settings.learning_rate, key, radius=settings.radius, sampler=sampler)
+    radius = settings.radius
+    return zojax.ar1_zo(settings.learning_rate, key, radius=radius, sampler=sampler, axes=axes)
 
 
 def _adamw(
-    settings: MethodSettings, key: jax.Array, chunk_size: int = 1
+    settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
 ) -> optax.GradientTransformationExtraArgs:
-    del key, chunk_size
+    del key, chunk_size, axes
     return _first_order.adamw(settings.learning_rate)
 
 

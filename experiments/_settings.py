@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from experiments._adapters import ADAPTERS
+from experiments._layout import SHARDS, parse_mesh
 from experiments._methods import METHODS, SAMPLERS
 from experiments._objectives import OBJECTIVES
 
@@ -92,6 +93,12 @@ class Settings:
     """Folder for all that the run writes."""
     resume: bool = False
     """Continue the run in --out from its latest checkpoint."""
+    mesh: str | None = None
+    """How the devices stand, such as data=2,model=4: data shares out batches, model weights (see
+    --shard), query directions; None: data over all of them."""
+    shard: Literal[SHARDS] = "none"
+    """How weights lie: whole on every device, stored in parts (fsdp), or every product in parts
+    (tensor)."""
 
     def __post_init__(self):
         # A notebook may pass paths as strings, and strings as paths.
@@ -101,10 +108,44 @@ class Settings:
         self._check_together()
         self._fill()
         self._check_numbers()
+        self._check_mesh()
+
+    @property
+    def axes(self) -> dict[str, int] | None:
+        """Those of the mesh, by name."""
+        return None if self.mesh is None else parse_mesh(self.mesh)
+
+    def _check_mesh(self):
+        axes, recipe = self.axes or {}, METHODS[self.method]
+        if self.shard == "tensor" and "model" not in axes:
+            raise ValueError(
+                f"shard tensor cuts products over the axis model; got mesh {self.mesh!r}: say "
+                "--mesh model=N, with N devices"
+            )
+        if self.shard == "fsdp" and axes and not {"data", "model"} & axes.keys():
+            raise ValueError(
+                f"shard fsdp stores weights over the axis data or model; got mesh {self.mesh!r}: "
+                "add one of them"
+            )
+        if self.shard == "none" and axes.get("model", 1) > 1:
+            raise ValueError(
+                f"mesh {self.mesh!r} has an axis model, which shard none does not use; choose "
+                "--shard fsdp or tensor, or leave the axis out"
+            )
+        if "query" in axes and recipe.takes_gradients:
+            raise ValueError(
+                f"mesh {self.mesh!r} shares out directions, and method {self.method!r} has none; "
+                "leave the axis query out"
+            )
+        if "query" in axes and self.num_queries % axes["query"]:
+            raise ValueError(
+                f"num_queries {self.num_queries} cannot be shared out evenly among query="
+                f"{axes['query']} of the mesh; choose a multiple"
+            )
 
     def _check_names(self):
         known = {"method": METHODS, "dtype": DTYPES, "objective": OBJECTIVES}
-        known |= {"adapter": (None, *ADAPTERS), "sampler": (None, *SAMPLERS)}
+        known |= {"adapter": (None, *ADAPTERS), "sampler": (None, *SAMPLERS), "shard": SHARDS}
         for name, choices in known.items():
             if getattr(self, name) not in choices:
                 raise ValueError(

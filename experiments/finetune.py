@@ -64,9 +64,11 @@ def train(settings: Settings, job: Job) -> Result | None:
     describe(console, settings, job)
     with jax.set_mesh(layout.mesh):
         chunk_size = choose_chunk_size(settings, job, loss, console)
-    tx = METHODS[settings.method].make(settings, run_key(settings), chunk_size)
-    step = training.make_step(tx, loss)
-    update = _by_groups(step, training.make_steps(tx, loss), frozen)
+    tx = METHODS[settings.method].make(settings, run_key(settings), chunk_size, layout.step_axes)
+    with jax.set_mesh(layout.mesh):
+        lies = jax.tree.map(lambda leaf: leaf.sharding, params), layout.of_state(tx, params)
+    step = training.make_step(tx, loss, shardings=lies)
+    update = _by_groups(step, training.make_steps(tx, loss, shardings=lies), frozen)
 
     with (
         # zojax then draws on every device what none has to send, and has them agree.
@@ -80,7 +82,7 @@ def train(settings: Settings, job: Job) -> Result | None:
 
         run = Run(settings, job, judge, checkpoints, metrics, console)
         # Under jit, no two leaves of the state share a buffer, and both may be donated.
-        state = jax.jit(tx.init, out_shardings=layout.replicated)(params)
+        state = jax.jit(tx.init, out_shardings=lies[1])(params)
         start, params, state = run.begin(params, state)
         params, state = _loop(run, update, start, params, state)
         spent = int(optax.tree.get(state, "num_evaluations"))
@@ -88,8 +90,9 @@ def train(settings: Settings, job: Job) -> Result | None:
         best_step, params = run.best(params)
         run.evaluate(params, "test", step=settings.steps, spent=spent)
 
+    trained, others = local(params), local(frozen)
     if is_first():
-        _export(settings, nnx.merge(graphdef, local(params), local(frozen)), job.processor)
+        _export(settings, nnx.merge(graphdef, trained, others), job.processor)
     batch = run.batches[settings.steps - 1]
     with jax.set_mesh(layout.mesh):
         costs = measure_costs(step, loss, params, state, frozen, batch, layout.assemble)

@@ -239,6 +239,23 @@ def uncut_along(array: jax.Array, axes: tuple[int, ...]) -> jax.Array:
     return jax.lax.with_sharding_constraint(array, spec)
 
 
+def seen_inside(tree: Any) -> Any:
+    """Arrays from outside a `jax.shard_map` over some axes, as what is made inside of it is typed.
+
+    Most operations take both. `jnp.where` with an array of each kind is refused (jax 0.10.2); to be
+    retired when `jnp.where(outside, inside, 0.0)` is not.
+    """
+    if not jax.sharding.get_abstract_mesh().manual_axes:
+        return tree
+
+    def typed(leaf: Any) -> Any:
+        if not isinstance(leaf, jax.Array):
+            return leaf
+        return jax.lax.slice(leaf, (0,) * leaf.ndim, leaf.shape)
+
+    return jax.tree.map(typed, tree)
+
+
 def _from_all(tree: Any, axis: str) -> Any:
     """The entries of all groups in order, in a form that is known to be the same for all."""
     group, groups = jax.lax.axis_index(axis), jax.lax.axis_size(axis)

@@ -83,7 +83,7 @@ METHODS = {
         {"num_queries": 4, "rho": 1.0, "temperature": 4.0, "weight_decay": 1e-3, **WIDE},
         4,
         learning_rate=0.01,
-        static=(*CHUNKED, "views"),
+        static=(*CHUNKED, "views", "bits"),
     ),
     "mezo": Row(
         methods.mezo,

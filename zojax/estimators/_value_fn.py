@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from zojax._mesh import seen_inside
 from zojax._typing import Params, ValueFn
 
 # What `update` itself takes under these names cannot reach a loss.
@@ -42,7 +43,7 @@ def bound(value_fn: ValueFn, kwargs: dict[str, Any]) -> Callable[[Params], Any]:
 def _called(value_fn: ValueFn, params: Params, kwargs: dict[str, Any]) -> Any:
     """What the loss returns; what goes wrong in it for a reason that we know is explained."""
     try:
-        return value_fn(params, **kwargs)
+        return value_fn(params, **seen_inside(kwargs))
     except Exception as error:
         # By its name: the core does not import flax.
         if type(error).__name__ == "TraceContextError":

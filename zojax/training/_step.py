@@ -1,6 +1,5 @@
 """The training step: one update of a gradient-free transformation, or several, compiled once."""
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,7 +8,10 @@ import optax
 
 
 def make_step(
-    tx: optax.GradientTransformationExtraArgs, value_fn: Callable[..., jax.Array]
+    tx: optax.GradientTransformationExtraArgs,
+    value_fn: Callable[..., jax.Array],
+    *,
+    shardings: tuple[Any, Any] | None = None,
 ) -> Callable[..., tuple[Any, Any, dict[str, jax.Array]]]:
     """Returns a jitted `step(params, state, **data) -> (params, state, measured)`.
 
@@ -22,12 +24,17 @@ def make_step(
     Args:
       tx: a transformation whose chain holds an estimating link, such as `zojax.mezo`.
       value_fn: the loss, shape ().
+      shardings: how params and state come back, trees of `jax.sharding.Sharding`; None: as the
+        compiler chooses, which on a mesh may be another way than they came.
     """
-    return functools.partial(jax.jit, donate_argnums=(0, 1))(_update(tx, value_fn))
+    return _jitted(_update(tx, value_fn), shardings)
 
 
 def make_steps(
-    tx: optax.GradientTransformationExtraArgs, value_fn: Callable[..., jax.Array]
+    tx: optax.GradientTransformationExtraArgs,
+    value_fn: Callable[..., jax.Array],
+    *,
+    shardings: tuple[Any, Any] | None = None,
 ) -> Callable[..., tuple[Any, Any, dict[str, jax.Array]]]:
     """Returns a jitted `steps(params, state, batches, **data) -> (params, state, measured)`.
 
@@ -42,10 +49,10 @@ def make_steps(
     Args:
       tx: a transformation whose chain holds an estimating link, such as `zojax.mezo`.
       value_fn: the loss, shape ().
+      shardings: as for `make_step`.
     """
     update = _update(tx, value_fn)
 
-    @functools.partial(jax.jit, donate_argnums=(0, 1))
     def steps(params, state, batches: Mapping[str, Any], **data):
         def body(carry, batch):
             *carry, measured = update(*carry, **batch, **data)
@@ -54,7 +61,13 @@ def make_steps(
         (params, state), measured = jax.lax.scan(body, (params, state), batches)
         return params, state, measured
 
-    return steps
+    return _jitted(steps, shardings)
+
+
+def _jitted(step: Callable, shardings: tuple[Any, Any] | None) -> Callable:
+    """The compiled step, which takes over the buffers of params and state."""
+    out = None if shardings is None else (*shardings, None)
+    return jax.jit(step, donate_argnums=(0, 1), out_shardings=out)
 
 
 def _update(tx: optax.GradientTransformationExtraArgs, value_fn: Callable[..., jax.Array]):
