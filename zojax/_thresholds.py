@@ -46,8 +46,8 @@ LEAST_EXCLUSIVE_LEAVES = 8
 
 # Larger arrays are drawn by themselves: cutting them out of a common buffer would copy them.
 DRAWN_ALONE = 1 << 16
-# The entries of a row that is no wider are read side by side where they are used (the factors of a
-# low rank, for every token), and that loop is only vectorized if the compiler knows their place.
+# The entries of an axis that is no longer are read side by side where they are used (the factors of
+# a low rank, for every token), and that loop is only vectorized if the compiler knows their place.
 NARROW_ROW = 8
 
 # A sum over queries that is written out fuses with the one thing that is done to it, and needs no

@@ -59,7 +59,7 @@ def five_steps(tx, sampler, num_queries, key):
 
 GAUSSIAN, SPHERE = zojax.gaussian(), zojax.sphere()
 DECAYS = {"b1": 0.9, "b2": 0.99}
-BOX = (-0.5, 1.1)
+BOX = (-0.5, 0.6)
 # method, its options, the reference, what the reference calls them, the law
 LOOPS = {
     "r_adazo": (

@@ -76,7 +76,7 @@ def test_sphere_has_the_norm_of_the_square_root_of_d(samples):
 
 
 def test_sphere_is_the_gaussian_direction_of_the_same_key_normalized(samples):
-    gaussian = samples["gaussian, 32 bits"]
+    gaussian = samples["gaussian"]
     expected = np.sqrt(SIZE) * gaussian / np.linalg.norm(gaussian, axis=1, keepdims=True)
     np.testing.assert_allclose(samples["sphere"], expected, rtol=1e-5)
 

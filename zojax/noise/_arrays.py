@@ -37,9 +37,9 @@ def draw_arrays(law: Law, keys: Key, shapes: Sequence[tuple[int, ...]]) -> list[
             ends = np.cumsum(counts)
             starts = ends - np.array(counts)
         rows = replicated(rows)
-        narrow = 1 < width <= _thresholds.NARROW_ROW
-        cut = _slicer(rows) if narrow else hidden_slicer(rows)
+        in_sight, hidden = _slicer(rows), hidden_slicer(rows)
         for place, start, count in zip(places, starts.tolist(), counts, strict=True):
+            cut = in_sight if _is_narrow(shapes[place]) else hidden
             arrays[place] = replicated(cut(start, count).reshape(shapes[place]))
     return arrays
 
@@ -77,6 +77,11 @@ def _numbered(keys: Key, places: tuple[int, ...], counts: tuple[int, ...]) -> tu
     owner = jnp.searchsorted(jnp.array(ends, jnp.int32), number, "right")
     first = jnp.array(ends - np.array(counts), jnp.int32)
     return keys[jnp.array(places)[owner]], number - first[owner]
+
+
+def _is_narrow(shape: tuple[int, ...]) -> bool:
+    """Whether an array holds factors of a low rank, which lie along either of its last axes."""
+    return any(1 < n <= _thresholds.NARROW_ROW for n in shape[-2:])
 
 
 def _in_groups(shape: tuple[int, ...], law: Law) -> bool:
