@@ -88,7 +88,7 @@ def test_only_the_prefix_is_trained(model, key):
             updates, state = tx.update(None, state, trained, value_fn=loss, frozen=frozen)
             return (optax.apply_updates(trained, updates), state), None
 
-        (end, _), _ = jax.lax.scan(step, (trained, tx.init(trained)), length=200)
+        (end, _), _ = jax.lax.scan(step, (trained, tx.init(trained)), length=400)
         return loss(trained, frozen), loss(end, frozen)
 
     before, after = train(trained, frozen)

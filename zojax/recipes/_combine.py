@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from zojax import _thresholds
 from zojax._dtypes import wide
-from zojax._schedule import make_after, zero_after
+from zojax._schedule import make_after, true_after, zero_after
 from zojax._typing import Params
 from zojax.recipes._deflated import Deflated
 from zojax.recipes._deflated_sums import sum_deflated
@@ -49,7 +49,7 @@ def combine(
         several times (for moments), each of the 12 terms would get one.
     """
     leaves, treedef = jax.tree.flatten(params)
-    shapes = [leaf.shape for leaf in leaves]
+    shapes, size = [leaf.shape for leaf in leaves], sum(leaf.size for leaf in leaves)
     together = sum_small_leaves(coefficients, directions, shapes)
     together |= sum_equal_shapes(coefficients, directions, shapes, without=together)
     sums: list[jax.Array] = []
@@ -68,7 +68,7 @@ def combine(
         if isinstance(recipe, LowRank):
             total, held = _sum_factors(coefficients, recipe, leaf, before)
         elif isinstance(recipe, Dense) and len(coefficients) == 1:
-            total, held = _one_term(coefficients, recipe, leaf, before)
+            total, held = _one_term(coefficients, recipe, leaf, before, size)
         else:
             total = held = sum_draws(coefficients, recipe, leaf, before, written_out=fuses)
         sums.append(total)
@@ -146,14 +146,36 @@ def _sum_terms(
 
 
 def _one_term(
-    coefficients: jax.Array, recipe: Dense, leaf: jax.Array, before: jax.Array
+    coefficients: jax.Array, recipe: Dense, leaf: jax.Array, before: jax.Array, size: int
 ) -> tuple[jax.Array, jax.Array]:
-    """c_0 z_0 of a leaf; what is held of it."""
+    """c_0 z_0 of a leaf, and what the next one waits for.
+
+    Words of a large leaf are kept on a CPU alone. Elsewhere compilers make one loop of the updates
+    of several leaves, and what they read exists at once; so large ones are drawn for every entry.
+
+    Args:
+      coefficients: shape (1,).
+      recipe: of one direction.
+      leaf: gives shape and dtype.
+      before: what is held is held when this is known.
+      size: entries of all leaves.
+    """
     one, c = query(recipe, 0), coefficients[0].astype(wide(leaf.dtype))
-    if not 0 < one.held_bits(leaf.shape) <= _thresholds.HELD_BITS:
-        return (c * one.draw(leaf.shape)).astype(leaf.dtype), before
-    words = one.numbers_after(leaf.shape, before)
-    return (c * one.read(words, leaf.shape)).astype(leaf.dtype), words[0]
+
+    def kept(before: jax.Array) -> tuple[jax.Array, jax.Array]:
+        words = one.numbers_after(leaf.shape, before)
+        return (c * one.read(words, leaf.shape)).astype(leaf.dtype), true_after(words[0])
+
+    def drawn_alone(before: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return (c * one.draw(leaf.shape)).astype(leaf.dtype), true_after(before)
+
+    bits = one.held_bits(leaf.shape)
+    if not 0 < bits <= _thresholds.HELD_BITS:
+        return drawn_alone(before)
+    is_large = bits * leaf.size > 8 * _thresholds.HELD_SHARE * size
+    if is_large and isinstance(before, jax.core.Tracer):
+        return jax.lax.platform_dependent(before, cpu=kept, default=drawn_alone)
+    return kept(before)
 
 
 def _sum_factors(
