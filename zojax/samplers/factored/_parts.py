@@ -89,14 +89,15 @@ def _orthonormal(g: jax.Array) -> jax.Array:
     of two cores (jax 0.10.2).
     """
     exact = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+    # On a mesh all devices do the same: cut, sums and columns would be sent for in every round.
     g = replicated(g)
 
     def add(column: jax.Array, q: jax.Array) -> jax.Array:
-        q = replicated(q)  # on a mesh all devices do the same: cut, sums would be sent for
         v = jax.lax.dynamic_index_in_dim(g, column, -1, keepdims=False)
         for _ in range(2):
             v = v - exact("...mr,...r->...m", q, exact("...mr,...m->...r", q, v))
         v = v / jnp.linalg.norm(v, axis=-1, keepdims=True)
-        return jax.lax.dynamic_update_index_in_dim(q, replicated(v), column, -1)
+        return replicated(jax.lax.dynamic_update_index_in_dim(q, replicated(v), column, -1))
 
-    return jax.lax.fori_loop(0, g.shape[-1], add, jnp.zeros_like(g))
+    none = replicated(jnp.zeros_like(g))
+    return replicated(jax.lax.fori_loop(0, g.shape[-1], add, none))
