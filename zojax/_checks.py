@@ -94,7 +94,9 @@ def one_of(options: tuple[str | int, ...], **named: Any) -> None:
     for name, value in named.items():
         if not isinstance(value, str | int) or value not in options:
             known = ", ".join(map(str, options))
-            raise ValueError(f"{name} must be one of {known}, got {value!r}")
+            hint = "; under optax.inject_hyperparams name it in static_args"
+            hint = hint if isinstance(value, jax.Array) else ""
+            raise ValueError(f"{name} must be one of {known}, got {value!r}{hint}")
 
 
 def floating(params: Params) -> None:

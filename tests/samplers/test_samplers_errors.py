@@ -1,5 +1,6 @@
 """What samplers refuse, and what the message says."""
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -36,3 +37,23 @@ def test_factored_refuses_what_it_cannot_draw(arguments, message):
 def test_a_rank_above_every_matrix_is_refused():
     with pytest.raises(ValueError, match=r"rank must be at most 3, .*largest matrix.*got 4"):
         zojax.factored(4).init(MATRIX)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda bits: zojax.gaussian(bits=bits),
+        lambda bits: zojax.sphere(bits=bits),
+        lambda bits: zojax.factored(1, bits=bits),
+        lambda bits: zojax.anisotropic(0.1, rate=0.1, bits=bits),
+        lambda bits: zojax.loren(0.1, jax.random.key(0), bits=bits),
+        lambda bits: zojax.zo_muon(0.1, jax.random.key(0), bits=bits),
+    ],
+    ids=["gaussian", "sphere", "factored", "anisotropic", "loren", "zo_muon"],
+)
+def test_a_number_of_bits_that_there_is_not_is_refused(make):
+    with pytest.raises(ValueError, match="bits must be one of 8, 16, 32, got 4"):
+        make(4)
+    # As optax.inject_hyperparams hands over what is not named in its static_args.
+    with pytest.raises(ValueError, match=r"bits must be one of .*name it in static_args"):
+        make(jnp.array(8))

@@ -64,7 +64,7 @@ def normal(bits: jax.Array) -> jax.Array:
 
 
 def quantile(u: jax.Array) -> jax.Array:
-    """Equation (1) for odd multiples u of 2⁻²⁴ in (-1, 1), float32."""
+    """Z of equation (1) for multiples u of 2⁻²⁴ in (-1, 1), float32."""
     w = -_log((1 - u) * (1 + u))
     inner, outer = polynomial(_P, w - 2.5), polynomial(_Q, jnp.sqrt(w) - 3)
     return jnp.float32(math.sqrt(2)) * u * jnp.where(w < 5, inner, outer)

@@ -16,8 +16,8 @@ def gaussian(*, bits: int = 8) -> Sampler:
     bits: with 8 of them a number it takes an eighth of a call. The law is then one of 256 equally
     likely levels, exactly symmetric, with E z² = 1, E z⁴ = 2.949 (3 for a normal number) and
     |z| ≤ 2.88; with 16 bits, of 65,536 levels, E z⁴ = 2.9992 and |z| ≤ 4.33; with 32, |z| ≤ 5.5.
-    What an estimate does with z are sums over many entries, which do not tell these laws apart: the
-    variance of <∇L, z> z depends on E z⁴ by (E z⁴ - 3) / d with d entries.
+    An estimate is made of sums over many entries, in which levels get lost: E ‖<∇L, z> z‖² is
+    (d - 1 + E z⁴) ‖∇L‖² with d entries.
 
     With JAX's default generator numbers are made where they are used; other generators work too,
     and take longer.
