@@ -128,11 +128,23 @@ def _by_groups(of_group: Callable[[Any], Any], queries: Any, axis: str) -> Any:
 
 def gathered(array: jax.Array, axes: AxisName) -> jax.Array:
     """The array whole along mesh axes; how it lies along others is left to the compiler."""
-    names = [axis for axis in _names(axes) if not _is_bound(axis)]
+    names = _cutting(axes)
     if not names:
         return array
     whole = PartitionSpec(*[None] * array.ndim)
-    return jax.sharding.explicit_axes(lambda x: x, axes=tuple(names), in_sharding=whole)(array)
+    # Or a part of an array would be cut out of the gathered one.
+    array = jax.lax.optimization_barrier(array)
+    return jax.sharding.explicit_axes(lambda x: x, axes=names, in_sharding=whole)(array)
+
+
+def part_count(axes: AxisName) -> int:
+    """In how many parts weights are stored that `gathered` puts together."""
+    sizes = _sizes()
+    return math.prod(sizes[axis] for axis in _cutting(axes))
+
+
+def _cutting(axes: AxisName) -> tuple[str, ...]:
+    return tuple(axis for axis in _names(axes) if not _is_bound(axis))
 
 
 def agreed(values: jax.Array, axis_name: AxisName | None) -> jax.Array:

@@ -23,7 +23,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from zojax._mesh import own_entry
+from zojax._mesh import own_entry, spans_devices
 from zojax._typing import Key
 
 
@@ -77,6 +77,15 @@ def zero_after(dtype: Any, datum: jax.Array) -> jax.Array:
     return make_after(jnp.zeros_like, jnp.ones((), dtype), datum)
 
 
+def used_after(array: jax.Array, datum: jax.Array) -> jax.Array:
+    """The array, in a form that is not used before `datum` is known, except on a CPU.
+
+    For a large leaf that a loop reads in another order than it lies in: a TPU's compiler makes a
+    copy in that order before the loop, and left alone before everything else.
+    """
+    return jax.lax.optimization_barrier((array, datum))[0]
+
+
 @jax.jit  # traced once for all data of a shape
 def true_after(datum: jax.Array) -> jax.Array:
     """True, in a form that the compiler has to wait for: a bit of the first element is below 2.
@@ -97,17 +106,20 @@ def hidden_slicer(arrays: Any) -> Callable[[int, int], Any]:
       arrays: a tree of arrays that are cut at the same place of axis 0.
     """
     # Always 1, but the compiler cannot say so.
-    middle = true_after(jax.tree.leaves(arrays)[0]).astype(jnp.uint32)
+    middle = true_after(jax.tree.leaves(arrays)[0]).astype(jnp.int32)
 
     def cut(start: int, length: int) -> Any:
         # A shorter table, or one in order, would be computed in place, the start written into it.
-        table = jnp.array([start + 1, start, start + 1], jnp.uint32)
-        first = jax.lax.dynamic_index_in_dim(table, middle, keepdims=False)
-        return jax.tree.map(
-            lambda array: jax.lax.dynamic_slice_in_dim(array, first, length), arrays
-        )
+        table = jnp.array([start + 1, start, start + 1], jnp.int32)
+        (first,) = _places(table, middle, 1)
+        return jax.tree.map(lambda array: _places(array, first, length), arrays)
 
     return cut
+
+
+def _places(array: jax.Array, first: jax.Array, length: int) -> jax.Array:
+    """`length` entries of axis 0 from one on that is not negative."""
+    return jax.lax.dynamic_slice_in_dim(array, first, length, allow_negative_indices=False)
 
 
 def _conditionally(ready: jax.Array, make: Callable[[Any], Any], operand: Any) -> Any:
@@ -121,6 +133,16 @@ def _conditionally(ready: jax.Array, make: Callable[[Any], Any], operand: Any) -
 
 @jax.custom_batching.custom_vmap
 def _true_after(datum: jax.Array) -> jax.Array:
+    if spans_devices():
+        return jax.lax.platform_dependent(datum, cpu=_true_of_bits, default=_true_behind_barrier)
+    return _true_of_bits(datum)
+
+
+def _true_behind_barrier(datum: jax.Array) -> jax.Array:
+    return jax.lax.optimization_barrier((jnp.bool(1), datum))[0]
+
+
+def _true_of_bits(datum: jax.Array) -> jax.Array:
     first = own_entry(datum)
     unsigned = jnp.dtype(f"uint{8 * first.dtype.itemsize}")
     if jnp.issubdtype(first.dtype, jnp.floating):

@@ -1,7 +1,8 @@
 """The traffic of a compiled program: bytes of its collectives, read from the optimized HLO.
 
 The bytes of a collective are those of its result on one device. What stands in the body of a loop
-counts as often as the loop runs, which XLA writes beside it once it knows.
+counts as often as the loop runs. XLA writes that beside it; the TPU's compiler does not, and there it
+is the one number in the loop's condition, if that has one.
 """
 
 import re
@@ -25,6 +26,8 @@ _CALLED = re.compile(
     r"|branch_computations=\{([^}]*)\}"
 )
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
+_CONDITION = re.compile(r" while\(.*condition=%?([\w.\-]+)")
+_NUMBER = re.compile(r"= s32\[\]\S* constant\((\d+)\)")
 
 
 class Collective(NamedTuple):
@@ -77,11 +80,20 @@ def _count(name: str, runs: int, computations: dict[str, list[str]], times: Coun
     """Adds the runs of a computation to it, and to all that it calls."""
     times[name] += runs
     for line in computations[name]:
-        trips = _TRIPS.search(line)
-        inside = runs * (int(trips[1]) if trips else 1)
+        inside = runs * _trips(line, computations)
         for one, branches in _CALLED.findall(line):
             for callee in (one or branches).split(","):
                 _count(callee.strip().lstrip("%"), inside, computations, times)
+
+
+def _trips(line: str, computations: dict[str, list[str]]) -> int:
+    """How often what an instruction calls is run."""
+    if known := _TRIPS.search(line):
+        return int(known[1])
+    if not (loop := _CONDITION.search(line)):
+        return 1
+    numbers = _NUMBER.findall("\n".join(computations[loop[1]]))
+    return int(numbers[0]) if len(numbers) == 1 else 1
 
 
 def _collective(line: str) -> tuple[str, int] | None:

@@ -34,6 +34,16 @@ def tied_qwen3(size: Size) -> Form:
     return form._replace(name="scanned Qwen3, tied")
 
 
+def qwen3_32b(size: Size) -> Form:
+    """Qwen3 as its 32B checkpoint is, but for the size: 8 heads of keys, 5 widths in the MLP.
+
+    Source: the checkpoint's config.json.
+    """
+    mlp = {"num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 5 * size.width}
+    form = _form("qwen3", models.families()["qwen3"], size, tie_word_embeddings=False, **mlp)
+    return form._replace(name="Qwen3-32B")
+
+
 def _form(model_type: str, family: type[nnx.Module], size: Size, **changed: Any) -> Form:
     config = family.config_class.from_dict({**_settings(model_type, size), **changed})
     # Shapes are all that the compiler asks for.

@@ -18,12 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import tyro
-from flax import nnx
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import zojax
 from experiments.benchmarks._collectives import total_bytes
 from experiments.benchmarks._forms import Form, Size, scanned
+from experiments.benchmarks._placement import lies
 from experiments.benchmarks._report import Report
 from experiments.benchmarks._steps import random_tokens, step_of
 from zojax import _mesh
@@ -140,7 +140,8 @@ def traffic(form: Form, layout: Layout, settings: Settings) -> tuple[int, int, A
         query_update=layout.update,
     )
     with jax.set_mesh(mesh):
-        params = _placed(form.params, layout.rule, mesh)
+        rule = layout.rule and layout.rule(mesh, "model")
+        params = jax.device_put(form.params, lies(form.params, rule, mesh))
         batch = jax.device_put(random_tokens(form, settings.size), lying)
         tx = zojax.mezo(
             1e-4, jax.random.key(0), radius=1e-2, num_queries=settings.queries, axes=axes
@@ -167,17 +168,6 @@ def _forward_bytes(form: Form, params: Any, batch: jax.Array, axes: zojax.Axes) 
 
     doubled = jax.device_put(jnp.concatenate([batch, batch]), batch.sharding)
     return total_bytes(jax.jit(loss).lower(params, doubled).compile())
-
-
-def _placed(params: nnx.State, rule: Any, mesh: jax.sharding.Mesh) -> nnx.State:
-    def put(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
-        names = jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value")
-        spec = PartitionSpec()
-        if rule is not None:
-            spec = rule(mesh, "model")(tuple(names.split(".")), leaf.shape)
-        return jax.device_put(leaf, NamedSharding(mesh, spec))
-
-    return jax.tree.map_with_path(put, params)
 
 
 def _distance(a: Any, b: Any) -> float:

@@ -110,6 +110,15 @@ def test_a_step_sends_numbers_besides_what_its_forwards_send():
     assert last == {"agreed": 3.0}
 
 
+def test_a_matrix_stored_in_parts_is_gathered_block_by_block():
+    rows = [json.loads(line) for line in run("mesh_blocks.py").splitlines()]
+    assert [row["cut"] for row in rows] == ["rows", "columns"]
+    for row in rows:
+        assert row["apart"] < 1e-5, row
+        assert 0 < row["largest"] <= row["bytes"] / 8, row
+        assert not row["custom"], row
+
+
 def test_rules_of_placement_cut_every_family():
     folders = [str(folder) for folder in sorted(STORED.iterdir()) if folder.is_dir()]
     rows = [json.loads(line) for line in run("mesh_families.py", *folders).splitlines()]

@@ -10,7 +10,7 @@ from jax.extend import core
 from jax.typing import ArrayLike
 
 from zojax import _checks
-from zojax._mesh import Axes, AxisName, check, share_queries
+from zojax._mesh import Axes, AxisName, check, part_count, share_queries
 from zojax._thresholds import block_entries
 from zojax._typing import Params, ValueFn
 from zojax.evaluation._batching import in_lockstep
@@ -178,7 +178,8 @@ def perturbed(
     """What a loss sees in the place of the leaves of params, a radius along a direction."""
     named = jax.tree.leaves_with_path(params)
     shapes = [leaf.shape for _, leaf in named]
-    budget = block_entries(sum(map(math.prod, shapes)))
+    # Of what is stored in parts, a device has few entries, and blocks as a whole.
+    budget = block_entries(sum(map(math.prod, shapes)) // part_count(gathered))
     recipes = draw_small_leaves(draw_exclusive_blocks_once(direction, shapes), shapes)
     return [
         Perturbed(

@@ -50,9 +50,10 @@ def tensor_parallel(mesh: Mesh, axis: str) -> Rule:
 def fully_sharded(mesh: Mesh, axis: str) -> Rule:
     """Stores every matrix in parts over an axis, cut along its longest side (FSDP).
 
-    It is gathered where it is used, a layer at a time: give the method
-    `axes=zojax.Axes(gathered=axis)`, and the batch may be cut over the same axis. Vectors are whole
-    everywhere, as is what the axis does not divide.
+    Tables are cut along their width instead, so that a device looks up its part of every row. A
+    matrix is gathered where it is used, a layer at a time, and a large one in blocks: give the
+    method `axes=zojax.Axes(gathered=axis)`, and the batch may be cut over the same axis. Vectors
+    are whole everywhere, as is what the axis does not divide.
 
     For `rules` of `zojax.models.from_pretrained`.
 
@@ -66,6 +67,8 @@ def fully_sharded(mesh: Mesh, axis: str) -> Rule:
         layers = 1 if "layers" in path else 0
         sides = [side for side in range(layers, len(shape)) if shape[side] % size == 0]
         cut = max(sides, key=lambda side: shape[side], default=None)
+        if path[-1] == "embedding" and len(shape) - 1 in sides:
+            cut = len(shape) - 1
         return _along(axis, size, cut if len(shape) - layers > 1 else None, shape)
 
     return rule

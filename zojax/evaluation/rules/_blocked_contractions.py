@@ -1,5 +1,6 @@
 """Contractions with a wide leaf that is perturbed block by block, and never exists as a whole."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from zojax._mesh import has_explicit_axes
-from zojax._schedule import true_after
+from zojax._schedule import true_after, used_after
 from zojax.evaluation._combs import combs
 from zojax.evaluation._cost import Cut
 from zojax.evaluation._perturbed import Perturbed
@@ -43,6 +44,7 @@ def by_kept_axis(x: jax.Array, leaf: Perturbed, dot: Product, cut: Cut) -> jax.A
     out = _shape_of_result(x, leaf, dot)
     along, grain = dot.place_of(axis, x, leaf.ndim), leaf.recipe.grains[axis]
     if (parts := combs(blocks, grain)) is not None:
+        leaf = dataclasses.replace(leaf, base=used_after(leaf.base, x))
         shape = (parts.teeth, parts.count, parts.tooth)
 
         def write_comb(i: jax.Array, out: jax.Array) -> jax.Array:
@@ -75,6 +77,7 @@ def by_summed_axis(x: jax.Array, leaf: Perturbed, dot: Product, cut: Cut) -> jax
     along = dot.met_by(axis)
     term_of = dot.summed_widely(x)
     if (parts := combs(blocks, leaf.recipe.grains[axis])) is not None:
+        leaf = dataclasses.replace(leaf, base=used_after(leaf.base, x))
         whole, rest = parts.count, 0
 
         def term(i: jax.Array) -> jax.Array:
@@ -99,7 +102,7 @@ def by_summed_axis(x: jax.Array, leaf: Perturbed, dot: Product, cut: Cut) -> jax
 
 
 def _shape_of_result(x: jax.Array, leaf: Perturbed, dot: Product) -> Any:
-    return jax.eval_shape(lambda: dot(x, leaf.cast(leaf.base)))
+    return jax.eval_shape(lambda: dot(x, leaf.cast(leaf.whole().base)))
 
 
 def _zero(dtype: Any, x: jax.Array) -> jax.Array:

@@ -55,8 +55,7 @@ def _contract(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
         contract_w=tuple(lies[axis] for axis in dot.contract_w),
         batch_w=tuple(lies[axis] for axis in dot.batch_w),
     )
-    whole = leaf.whole()
-    out = _contract_base(x, whole.replaced(whole.base, whole.recipe), lying)
+    out = _contract_base(x, leaf.replaced(leaf.base, leaf.recipe), lying)
     kept = [lies[axis] for axis in dot.kept_of_w(leaf.ndim)]
     first = out.ndim - len(kept)
     return jnp.transpose(out, (*range(first), *(first + sorted(kept).index(a) for a in kept)))
@@ -64,6 +63,7 @@ def _contract(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
 
 def _contract_base(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
     if isinstance(leaf.recipe, LowRank):
+        leaf = leaf.whole()
         tokens = math.prod(x.shape[axis] for axis in dot.kept_of_x(x))
         if not cheaper_multiplied_out(leaf, x, tokens):
             return through_the_rank(x, leaf, dot)
@@ -72,7 +72,9 @@ def _contract_base(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
             default=lambda: through_the_rank(x, leaf, dot),
         )
     if isinstance(leaf.recipe, Block) and not leaf.recipe.cut:
-        return contract_if_active(lambda x, leaf: _contract_base(x, leaf, dot), x, leaf, dot)
+        return contract_if_active(
+            lambda x, leaf: _contract_base(x, leaf, dot), x, leaf.whole(), dot
+        )
     return _contract_dense(x, leaf, dot)
 
 
