@@ -4,10 +4,10 @@
 
 Runs MeZO with each law over ten seeds: on the shipped model and reviews with the settings that
 `experiments.finetune` has by default (validation loss at the end), and on the four functions of
-`experiments.synthetic` (ln of the value at the end). A seed has the same start and the same batches
-under every law. `over 32 bits` is the mean of the differences to the runs with 32 bits; `in standard
-errors` is that over the standard error of the two means. If the laws are equally good, it lies
-between -1 and 1 in 68 of 100 rows.
+`experiments.synthetic` (ln of the value at the end). A seed has the same start and the same
+batches under every law. `over 32 bits` is the mean of the differences to the runs with 32 bits,
+`in standard errors` that over the standard error of the difference of the means. If the laws are
+equally good, it lies between -1 and 1 in 68 of 100 rows.
 """
 
 import dataclasses

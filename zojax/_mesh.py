@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from jax.experimental.custom_partitioning import custom_partitioning
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from zojax import _thresholds
+
 AxisName = str | tuple[str, ...]
 
 
@@ -199,11 +201,19 @@ def knows_others() -> bool:
 
 
 def own_entry(array: jax.Array) -> jax.Array:
-    """A number of the array, shape (): on each device the first that lies there, sent by nobody."""
+    """A number of the array, shape (): on each device the first that lies there.
+
+    If it `may_be_cut` this is for a CPU: TPUs have no `custom_partitioning` (JAX's issue 38196).
+    """
     if has_explicit_axes():
         # There it has to be said that the program, not the types, says where things lie.
         return jax.sharding.auto_axes(own_entry, out_sharding=PartitionSpec())(array)
-    return _of_each_device(array.ndim)(array) if spans_devices() else _first(array)
+    return _of_each_device(array.ndim)(array) if may_be_cut(array) else _first(array)
+
+
+def may_be_cut(array: jax.Array) -> bool:
+    """Whether it may lie in parts on several devices, too large to be sent for a number of it."""
+    return spans_devices() and array.size > _thresholds.SENT_ENTRIES
 
 
 def _first(array: jax.Array) -> jax.Array:

@@ -23,7 +23,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from zojax._mesh import own_entry, spans_devices
+from zojax._mesh import may_be_cut, own_entry
 from zojax._typing import Key
 
 
@@ -133,12 +133,13 @@ def _conditionally(ready: jax.Array, make: Callable[[Any], Any], operand: Any) -
 
 @jax.custom_batching.custom_vmap
 def _true_after(datum: jax.Array) -> jax.Array:
-    if spans_devices():
+    if may_be_cut(datum):
         return jax.lax.platform_dependent(datum, cpu=_true_of_bits, default=_true_behind_barrier)
     return _true_of_bits(datum)
 
 
 def _true_behind_barrier(datum: jax.Array) -> jax.Array:
+    # The compilers of TPUs drop a barrier before scheduling too, but on a mesh there is no better.
     return jax.lax.optimization_barrier((jnp.bool(1), datum))[0]
 
 

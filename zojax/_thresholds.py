@@ -44,6 +44,9 @@ EQUAL_SHAPES_SHARE = 1 / 32
 # from the first leaf to the last: an eighth of their size at the most.
 LEAST_EXCLUSIVE_LEAVES = 8
 
+# To read a number of so few, a device may be sent them: losses and coefficients lie everywhere.
+SENT_ENTRIES = 1 << 12
+
 # Larger arrays are drawn by themselves: cutting them out of a common buffer would copy them.
 DRAWN_ALONE = 1 << 16
 # The entries of an axis that is no longer are read side by side where they are used (the factors of

@@ -1,8 +1,8 @@
 """The traffic of a compiled program: bytes of its collectives, read from the optimized HLO.
 
 The bytes of a collective are those of its result on one device. What stands in the body of a loop
-counts as often as the loop runs. XLA writes that beside it; the TPU's compiler does not, and there it
-is the one number in the loop's condition, if that has one.
+counts as often as the loop runs. XLA writes that beside it; the TPU's compiler does not, and there
+it is the one number in the loop's condition, if that has one.
 """
 
 import re

@@ -3,10 +3,10 @@
     python -m experiments.benchmarks.slices                   OPT-13B on a slice of 16
     python -m experiments.benchmarks.slices --slices v5e:8x8 --models Qwen3-32B
 
-Compiles inference on the doubled batch and the whole step of MeZO for all devices of a slice, with
-every matrix stored in parts (fsdp), with the products of each layer cut over 8 devices (tensor), and
-with half of the groups taking a direction of their own (query). Inference is what JAX makes of the
-plain loss, with weights and rows that lie as they do for the step. It needs the TPU's compiler:
+Compiles inference on the doubled batch and the whole step of MeZO for all devices of a slice: with
+every matrix stored in parts (fsdp), with the products of each layer cut over 8 devices (tensor),
+and with half of the groups taking a direction of their own (query). Inference is what JAX makes of
+the plain loss, with weights and rows that lie as they do for the step. It needs the TPU's compiler:
 `pip install 'zojax[tpu-compiler]'`. Nothing is run.
 
 Peak is arguments + results + temporaries of one device. Sent is what its collectives receive, each

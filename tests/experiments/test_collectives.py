@@ -27,7 +27,7 @@ PROGRAM = """HloModule jit_step
 
 ENTRY %main.1 (w.1: bf16[16,64]) -> f32[4] {
   %all.1 = bf16[16,128]{1,0:T(8,128)(2,1)} all-gather(%w.1), dimensions={1}
-  %loop.1 = (s32[]{:T(128)}, f32[4]{0:T(128)}) while(%t.1), condition=%condition.1, body=%body.1KNOWN
+  %loop.1 = (s32[], f32[4]{0:T(128)}) while(%t.1), condition=%condition.1, body=%body.1KNOWN
 }
 """
 

@@ -38,8 +38,22 @@ def in_blocks(
     )(x, leaf)
 
 
-def by_kept_axis(x: jax.Array, leaf: Perturbed, dot: Product, cut: Cut) -> jax.Array:
-    """Each block of the leaf gives its own part of the result."""
+def by_kept_axis(
+    x: jax.Array,
+    leaf: Perturbed,
+    dot: Product,
+    cut: Cut,
+    weights: Callable[[Perturbed, jax.Array], jax.Array] = Perturbed.dense,
+) -> jax.Array:
+    """Each block of the leaf gives its own part of the result.
+
+    Args:
+      x: what the leaf is contracted with.
+      leaf: lies as it is stored.
+      dot: how.
+      cut: of the leaf.
+      weights: what x meets, of a block; it is given x too.
+    """
     axis, blocks = cut
     out = _shape_of_result(x, leaf, dot)
     along, grain = dot.place_of(axis, x, leaf.ndim), leaf.recipe.grains[axis]
@@ -48,7 +62,7 @@ def by_kept_axis(x: jax.Array, leaf: Perturbed, dot: Product, cut: Cut) -> jax.A
         shape = (parts.teeth, parts.count, parts.tooth)
 
         def write_comb(i: jax.Array, out: jax.Array) -> jax.Array:
-            part = dot(x, _joined(leaf.comb(axis, parts, i).dense(x), axis))
+            part = dot(x, _joined(weights(leaf.comb(axis, parts, i), x), axis))
             part = split(part, along, parts.tooth)
             return jax.lax.dynamic_update_index_in_dim(out, part, i, along + 1)
 
@@ -59,7 +73,7 @@ def by_kept_axis(x: jax.Array, leaf: Perturbed, dot: Product, cut: Cut) -> jax.A
     divisor = blocks.length if rest else blocks.divisor
 
     def write(first: jax.Array | int, length: int, out: jax.Array) -> jax.Array:
-        part = dot(x, leaf.slice(axis, first, length, divisor=divisor).dense(x))
+        part = dot(x, weights(leaf.slice(axis, first, length, divisor=divisor), x))
         return jax.lax.dynamic_update_slice_in_dim(out, part, first, along)
 
     out = jax.lax.fori_loop(

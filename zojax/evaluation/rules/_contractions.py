@@ -10,6 +10,7 @@ product keeps, else of the axis that it sums over.
 """
 
 import math
+from functools import partial
 from typing import Any
 
 import jax
@@ -63,19 +64,37 @@ def _contract(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
 
 def _contract_base(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
     if isinstance(leaf.recipe, LowRank):
-        leaf = leaf.whole()
         tokens = math.prod(x.shape[axis] for axis in dot.kept_of_x(x))
         if not cheaper_multiplied_out(leaf, x, tokens):
-            return through_the_rank(x, leaf, dot)
+            return _contract_low_rank(x, leaf, dot)
         return jax.lax.platform_dependent(
             cpu=lambda: _contract_dense(x, leaf, dot),
-            default=lambda: through_the_rank(x, leaf, dot),
+            default=lambda: _contract_low_rank(x, leaf, dot),
         )
     if isinstance(leaf.recipe, Block) and not leaf.recipe.cut:
         return contract_if_active(
             lambda x, leaf: _contract_base(x, leaf, dot), x, leaf.whole(), dot
         )
     return _contract_dense(x, leaf, dot)
+
+
+def _contract_low_rank(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
+    """Through the rank, beside one product with the base weight for all points.
+
+    It is the loss's own, and where the weight is stored in parts the compiler says what is sent for
+    it, if that is small: XLA gathers a table as a whole.
+    """
+    cut = cut_of_kept(leaf, dot.kept_of_w(leaf.ndim)) if leaf.gathered else None
+    if cut is None:
+        base = dot(x, leaf.cast(leaf.base))
+    else:
+        base = in_blocks(partial(by_kept_axis, weights=_base_alone), x, leaf, dot, cut)
+    return base + through_the_rank(x, leaf, dot).astype(base.dtype)
+
+
+def _base_alone(leaf: Perturbed, x: jax.Array) -> jax.Array:
+    del x
+    return leaf.cast(leaf.whole().base)
 
 
 def _contract_dense(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:

@@ -11,8 +11,7 @@ from zojax.recipes._low_rank import LETTERS, sum_over_rank
 
 
 def through_the_rank(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
-    """One product with the base weight for all points, and for each a thin one beside it."""
-    base = dot(x, leaf.cast(leaf.base))
+    """r (x · L) · Rᵀ (or r (x · R) · Lᵀ), what a leaf's direction adds to the product of its base."""
     of_leaf, of_x = list(LETTERS[: leaf.ndim]), list(LETTERS[leaf.ndim : leaf.ndim + x.ndim])
     for axis_x, axis_w in (
         *zip(dot.contract_x, dot.contract_w, strict=True),
@@ -24,8 +23,7 @@ def through_the_rank(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
     kept_w = [of_leaf[axis] for axis in dot.kept_of_w(leaf.ndim)]
     out = "".join((*shared, *kept_x, *kept_w))
     summed = {of_leaf[axis] for axis in dot.contract_w}
-    low_rank = _products(x, "".join(of_x), leaf, "".join(of_leaf), summed, out, dot)
-    return base + low_rank.astype(base.dtype)
+    return _products(x, "".join(of_x), leaf, "".join(of_leaf), summed, out, dot)
 
 
 def _products(
