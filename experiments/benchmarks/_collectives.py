@@ -46,9 +46,9 @@ class Collective(NamedTuple):
 
 def collectives(program: Any) -> list[Collective]:
     """The collectives of a compiled program (`jax.jit(f).lower(...).compile()`)."""
-    computations, entry = _computations(program.as_text())
+    computations, entry = computations_of(program.as_text())
     times: Counter[str] = Counter()
-    _count(entry, 1, computations, times)
+    count_runs(entry, 1, computations, times)
     return [
         Collective(kind, size, times[name])
         for name, lines in computations.items()
@@ -62,7 +62,7 @@ def total_bytes(program: Any) -> int:
     return sum(one.bytes * one.times for one in collectives(program))
 
 
-def _computations(text: str) -> tuple[dict[str, list[str]], str]:
+def computations_of(text: str) -> tuple[dict[str, list[str]], str]:
     """The lines of every computation by name, and the name of the first to run."""
     found: dict[str, list[str]] = {}
     entry, name = "", ""
@@ -76,14 +76,14 @@ def _computations(text: str) -> tuple[dict[str, list[str]], str]:
     return found, entry
 
 
-def _count(name: str, runs: int, computations: dict[str, list[str]], times: Counter) -> None:
+def count_runs(name: str, runs: int, computations: dict[str, list[str]], times: Counter) -> None:
     """Adds the runs of a computation to it, and to all that it calls."""
     times[name] += runs
     for line in computations[name]:
         inside = runs * _trips(line, computations)
         for one, branches in _CALLED.findall(line):
             for callee in (one or branches).split(","):
-                _count(callee.strip().lstrip("%"), inside, computations, times)
+                count_runs(callee.strip().lstrip("%"), inside, computations, times)
 
 
 def _trips(line: str, computations: dict[str, list[str]]) -> int:
@@ -104,10 +104,11 @@ def _collective(line: str) -> tuple[str, int] | None:
     kind = instruction[2].removesuffix("-start")
     if kind not in _COLLECTIVES:
         return None
-    return kind, sum(_bytes(*array) for array in _ARRAY.findall(instruction[1]))
+    return kind, sum(bytes_of(*array) for array in _ARRAY.findall(instruction[1]))
 
 
-def _bytes(dtype: str, dims: str) -> int:
+def bytes_of(dtype: str, dims: str) -> int:
+    """Of an array, as HLO writes its shape."""
     bits = 8 if dtype == "pred" else int(re.search(r"\d+", dtype)[0])
     size = 1
     for dim in filter(None, dims.split(",")):

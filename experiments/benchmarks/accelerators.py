@@ -9,8 +9,8 @@ run anywhere: `pip install 'zojax[tpu-compiler]'` and `'zojax[cuda-compiler]'`; 
 its compiler is left out with a word. Nothing is run, so no time of a step is in the table.
 
 Peak is arguments + results + temporaries, as `zojax.training.peak_bytes` counts them, over that of
-inference. Bytes and flops are those of the TPU's own cost analysis over two forwards of the batch;
-the body of a loop counts once in it, so they are given for layers in a list alone.
+inference. Bytes are what a program for a TPU reads from memory and writes to it (see `_bytes`),
+over that of two forwards of the batch.
 """
 
 import dataclasses
@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import tyro
 from jax.sharding import SingleDeviceSharding
 
+from experiments.benchmarks._bytes import bytes_accessed
 from experiments.benchmarks._compilers import MACHINES, compiled_for, use_compilers
 from experiments.benchmarks._families import tied_qwen3
 from experiments.benchmarks._forms import Form, Size, abstract, nnx_list, plain_list, scanned
@@ -41,8 +42,6 @@ FORMS: dict[str, Callable[[Size], Form]] = {
     "scanned OPT": scanned,
     "scanned Qwen3, tied": tied_qwen3,
 }
-LISTS = ("plain list", "NNX list")
-COUNTED = ("bytes accessed", "flops")  # by the compiler's cost analysis
 DTYPES = ("bfloat16", "float32")
 COLUMNS = (
     "machine",
@@ -53,7 +52,6 @@ COLUMNS = (
     "peak MB",
     "peak / inference",
     "bytes / two forwards",
-    "flops / two forwards",
     "code MB",
     "compile s",
 )
@@ -88,7 +86,13 @@ def main(settings: Settings) -> list[dict[str, Any]]:
         for size, name, dtype in product(settings.sizes, settings.forms, settings.dtypes):
             form = abstract(FORMS[name], SIZES[size], jnp.dtype(dtype))
             row = partial(report.row, machine.name, size, name, dtype)
-            _measure(form, settings.laws, partial(compiled_for, there), row)
+            _measure(
+                form,
+                settings.laws,
+                partial(compiled_for, there),
+                row,
+                count=machine.topology is not None,
+            )
     return report.rows
 
 
@@ -101,17 +105,18 @@ def _check(settings: Settings) -> None:
                 raise ValueError(f"{setting}: {name!r} is unknown; choose from {', '.join(names)}")
 
 
-def _measure(form: Form, laws: tuple[str, ...], compiled: Callable, row: Callable) -> None:
+def _measure(
+    form: Form, laws: tuple[str, ...], compiled: Callable, row: Callable, *, count: bool
+) -> None:
     """Rows of a form: inference first, to which the others are compared."""
     forward, _ = compiled(form.loss, form.params, form.batch)
     inference, seconds = compiled(form.loss, form.params, doubled(form.batch))
 
     def of(program: str, executable: Any, seconds: float) -> None:
         peak = peak_bytes(executable)
-        counted = form.name in LISTS
-        ratios = (_over_two(executable, forward, what) if counted else None for what in COUNTED)
+        moved = count and bytes_accessed(executable) / (2 * bytes_accessed(forward))
         code = executable.memory_analysis().generated_code_size_in_bytes / 1e6
-        row(program, round(peak / 1e6), peak / peak_bytes(inference), *ratios, code, seconds)
+        row(program, round(peak / 1e6), peak / peak_bytes(inference), moved or None, code, seconds)
 
     of("inference, doubled batch", inference, seconds)
     for law in laws:
@@ -120,14 +125,6 @@ def _measure(form: Form, laws: tuple[str, ...], compiled: Callable, row: Callabl
         of(law, *compiled(step, form.params, state, form.batch, donate=(0, 1)))
     key = jax.eval_shape(lambda: jax.random.key(0))
     of("naive", *compiled(naive_step(form.loss), form.params, key, form.batch, donate=(0,)))
-
-
-def _over_two(program: Any, forward: Any, what: str) -> float | None:
-    """The program's over that of two forwards; None from a compiler that does not say."""
-    of_program, of_forward = (dict(each.cost_analysis() or {}) for each in (program, forward))
-    if not of_forward.get(what):
-        return None
-    return of_program[what] / (2 * of_forward[what])
 
 
 if __name__ == "__main__":

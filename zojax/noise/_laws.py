@@ -46,12 +46,16 @@ class Law(NamedTuple):
         return min(self.rows, 8)
 
     def units(self, words: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
-        """What units are made of: words, (..., groups, width) -> (..., units, width)."""
-        return words if self.unit == self.rows else (_spread(words, 8, 8),)
+        """What units are made of: words, (..., groups, width) -> (..., units, width).
+
+        Of signs a byte for eight rows: words for them would be four times as large, and a TPU's
+        compiler keeps them.
+        """
+        return words if self.unit == self.rows else (_spread(words, 8, 8).astype(jnp.uint8),)
 
     def entries(self, units: tuple[jax.Array, ...]) -> jax.Array:
         """The rows of units: (..., units, width) -> (..., `unit` times as many, width), float32."""
-        return self.of_bits(_spread(units, self.unit, self.bits))
+        return self.of_bits(_spread(units, self.unit, self.bits).astype(jnp.uint32))
 
     def draw_rows(
         self, keys: Key, rows: jax.Array, width: int, first: jax.Array | int | None = None
@@ -86,13 +90,13 @@ RADEMACHER = Law(1, _sign)
 
 
 def _spread(words: tuple[jax.Array, ...], rows: int, bits: int) -> jax.Array:
-    """`rows` rows of each word, or pair: (..., n, width) -> (..., rows n, width), uint32.
+    """`rows` rows of each word, or pair: (..., n, width) -> (..., rows n, width), of one dtype.
 
     So many bits of a word go to each row, lowest first; they are the lowest of its numbers, which
     have others above them.
     """
     of_word = rows // len(words)
-    row = jnp.arange(rows, dtype=jnp.uint32)[:, None]
+    row = jnp.arange(rows, dtype=words[0].dtype)[:, None]
     first, *rest = (word[..., None, :] for word in words)
     word = jnp.where(row < of_word, first, rest[0]) if rest else first
     *outer, count, width = words[0].shape

@@ -11,7 +11,7 @@ from zojax.recipes._low_rank import LETTERS, sum_over_rank
 
 
 def through_the_rank(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
-    """r (x · L) · Rᵀ (or r (x · R) · Lᵀ), what a leaf's direction adds to the product of its base."""
+    """What the direction adds to the product of the base: r (x · L) · Rᵀ, or r (x · R) · Lᵀ."""
     of_leaf, of_x = list(LETTERS[: leaf.ndim]), list(LETTERS[leaf.ndim : leaf.ndim + x.ndim])
     for axis_x, axis_w in (
         *zip(dot.contract_x, dot.contract_w, strict=True),
