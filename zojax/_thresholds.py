@@ -61,8 +61,9 @@ WRITTEN_OUT_QUERIES = 12
 # where they are read; more would be a buffer of the leaf's size. Of the normal laws that of 8 bits
 # takes few operations apart from those of the cipher.
 HELD_BITS = 12
-# Bytes of them, for one leaf, per entry of params: 3 % of weights in bfloat16.
-HELD_SHARE = 1 / 16
+# Bytes of them, of all leaves together, per entry of params, that accelerators keep for an update.
+# A step has more than that free then, where its forwards held activations.
+HELD_SHARE = 1 / 8
 LARGE_LEAF = 1 << 22
 
 # Entries of noise that are drawn at a time: for the norm of a direction, and for sums over deflated

@@ -7,12 +7,11 @@ import jax.numpy as jnp
 
 from zojax import _thresholds
 from zojax._dtypes import wide
-from zojax._schedule import make_after, true_after, zero_after
+from zojax._schedule import make_after, zero_after
 from zojax._typing import Params
 from zojax.recipes._deflated import Deflated
 from zojax.recipes._deflated_sums import sum_deflated
-from zojax.recipes._dense import Dense
-from zojax.recipes._equal_shapes import sum_equal_shapes
+from zojax.recipes._dense_terms import dense_terms
 from zojax.recipes._low_rank import LowRank
 from zojax.recipes._recipe import Directions, Recipe, query
 from zojax.recipes._small_leaves import sum_small_leaves
@@ -49,9 +48,9 @@ def combine(
         several times (for moments), each of the 12 terms would get one.
     """
     leaves, treedef = jax.tree.flatten(params)
-    shapes, size = [leaf.shape for leaf in leaves], sum(leaf.size for leaf in leaves)
-    together = sum_small_leaves(coefficients, directions, shapes)
-    together |= sum_equal_shapes(coefficients, directions, shapes, without=together)
+    together = sum_small_leaves(coefficients, directions, [leaf.shape for leaf in leaves])
+    if len(coefficients) == 1:
+        together |= dense_terms(coefficients, directions, leaves, without=together)
     sums: list[jax.Array] = []
     before = coefficients
     for place, (recipe, leaf) in enumerate(zip(directions, leaves, strict=True)):
@@ -63,12 +62,9 @@ def combine(
             and 1 < len(coefficients) <= _thresholds.WRITTEN_OUT_QUERIES
             and leaf.size >= _thresholds.LARGE_LEAF
         )
-        # What a leaf holds while it is summed is held after that of the leaf before it: a sum that
-        # fuses with what is done to it holds no more than its random words.
+        # What a leaf holds while it is summed is held after that of the leaf before it.
         if isinstance(recipe, LowRank):
             total, held = _sum_factors(coefficients, recipe, leaf, before)
-        elif isinstance(recipe, Dense) and len(coefficients) == 1:
-            total, held = _one_term(coefficients, recipe, leaf, before, size)
         else:
             total = held = sum_draws(coefficients, recipe, leaf, before, written_out=fuses)
         sums.append(total)
@@ -143,39 +139,6 @@ def _sum_terms(
     none = jnp.full(leaf.shape, zero_after(dtype, before))
     total = jax.lax.fori_loop(0, count, lambda k, total: total + term(k), none)
     return total.astype(leaf.dtype)
-
-
-def _one_term(
-    coefficients: jax.Array, recipe: Dense, leaf: jax.Array, before: jax.Array, size: int
-) -> tuple[jax.Array, jax.Array]:
-    """c_0 z_0 of a leaf, and what the next one waits for.
-
-    Words of a large leaf are kept on a CPU alone. Elsewhere compilers make one loop of the updates
-    of several leaves, and what they read exists at once; so large ones are drawn for every entry.
-
-    Args:
-      coefficients: shape (1,).
-      recipe: of one direction.
-      leaf: gives shape and dtype.
-      before: what is held is held when this is known.
-      size: entries of all leaves.
-    """
-    one, c = query(recipe, 0), coefficients[0].astype(wide(leaf.dtype))
-
-    def kept(before: jax.Array) -> tuple[jax.Array, jax.Array]:
-        words = one.numbers_after(leaf.shape, before)
-        return (c * one.read(words, leaf.shape)).astype(leaf.dtype), true_after(words[0])
-
-    def drawn_alone(before: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return (c * one.draw(leaf.shape)).astype(leaf.dtype), true_after(before)
-
-    bits = one.held_bits(leaf.shape)
-    if not 0 < bits <= _thresholds.HELD_BITS:
-        return drawn_alone(before)
-    is_large = bits * leaf.size > 8 * _thresholds.HELD_SHARE * size
-    if is_large and isinstance(before, jax.core.Tracer):
-        return jax.lax.platform_dependent(before, cpu=kept, default=drawn_alone)
-    return kept(before)
 
 
 def _sum_factors(

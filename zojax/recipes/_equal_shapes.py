@@ -6,51 +6,33 @@ A draw for each leaf is what a program of many layers takes longest to compile.
 import dataclasses
 import functools
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from zojax import _thresholds
-from zojax._dtypes import wide
 from zojax._schedule import draw_after, hidden_slicer
 from zojax._typing import Key
 from zojax.recipes._dense import Dense
-from zojax.recipes._recipe import query
 
 
-def sum_equal_shapes(
-    coefficients: jax.Array,
-    directions: tuple,
-    shapes: Sequence[tuple[int, ...]],
-    *,
-    without: Container[int],
-) -> dict[int, jax.Array]:
-    """The terms coefficients[0] z_0 of dense leaves that others are alike, by place.
-
-    Of one query: several are summed leaf by leaf, so that not all of them are there at once.
+def draw_equal_shapes(
+    rows: dict[int, Dense], shapes: Sequence[tuple[int, ...]], before: jax.Array
+) -> tuple[dict[int, jax.Array], jax.Array]:
+    """Z of the leaves that others are alike, by place, and what the next draw waits for.
 
     Args:
-      coefficients: shape (K,).
-      directions: K directions.
+      rows: recipes of whole leaves, by place.
       shapes: of all leaves.
-      without: places that are left out.
+      before: the first of them are drawn when this is known.
     """
-    if coefficients.shape[0] > 1:
-        return {}
-    rows = {
-        place: query(recipe, 0)
-        for place, recipe in enumerate(directions)
-        if isinstance(recipe, Dense) and place not in without
-    }
-    c = coefficients[0].astype(wide(coefficients.dtype))
-    sums: dict[int, jax.Array] = {}
-    before = coefficients
+    drawn: dict[int, jax.Array] = {}
     for group in group_equal_shapes(rows, shapes):
-        terms, before = _draw([rows[place] for place in group], shapes[group[0]], before)
-        sums |= {place: c * z for place, z in zip(group, terms, strict=True)}
-    return sums
+        each, before = _draw([rows[place] for place in group], shapes[group[0]], before)
+        drawn |= zip(group, each, strict=True)
+    return drawn, before
 
 
 def group_equal_shapes(
