@@ -114,12 +114,12 @@ def main(settings: Settings) -> list[dict[str, Any]]:
         devices = np.array(machine.devices())
         for model, layout in product(settings.models, settings.layouts):
             form = MODELS[model](len(devices), settings.length)
-            placed = _Placed(form, LAYOUTS[layout], devices)
+            placed = Placed(form, LAYOUTS[layout], devices)
             _measure(placed, settings.laws, partial(report.row, topology, model, layout))
     return report.rows
 
 
-def _measure(placed: "_Placed", laws: tuple[str, ...], row: Callable) -> None:
+def _measure(placed: "Placed", laws: tuple[str, ...], row: Callable) -> None:
     """Rows of a model that lies so: inference first, to which the others are compared."""
     inference, seconds = placed.inference()
 
@@ -141,7 +141,7 @@ def _measure(placed: "_Placed", laws: tuple[str, ...], row: Callable) -> None:
         of(law, *placed.step(law))
 
 
-class _Placed:
+class Placed:
     """A form on the devices of a slice."""
 
     def __init__(self, form: Form, layout: Layout, devices: np.ndarray):
