@@ -134,8 +134,6 @@ def gathered(array: jax.Array, axes: AxisName) -> jax.Array:
     if not names:
         return array
     whole = PartitionSpec(*[None] * array.ndim)
-    # Or a part of an array would be cut out of the gathered one.
-    array = jax.lax.optimization_barrier(array)
     return jax.sharding.explicit_axes(lambda x: x, axes=names, in_sharding=whole)(array)
 
 

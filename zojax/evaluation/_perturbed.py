@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from zojax._dtypes import wide
 from zojax._mesh import AxisName, gathered
-from zojax._schedule import make_after
+from zojax._schedule import cut_out, make_after
 from zojax._trees import static, tree_dataclass
 from zojax.evaluation._combs import Combs
 from zojax.evaluation._sequence import in_sequence
@@ -71,7 +71,7 @@ class Perturbed:
 
     def whole(self) -> "Perturbed":
         """The same array with its base gathered: before it is perturbed, it travels once."""
-        base = gathered(self.base, self.gathered)
+        base = gathered(cut_out(self.base), self.gathered) if self.gathered else self.base
         return dataclasses.replace(self, base=base, gathered=())
 
     def settled(self) -> "Perturbed":

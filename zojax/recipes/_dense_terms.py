@@ -40,12 +40,15 @@ def dense_terms(
     kept = {place: _kept_bits(recipe, leaves[place]) for place, recipe in rows.items()}
     budget = 8 * _thresholds.HELD_SHARE * sum(leaf.size for leaf in leaves)
 
-    def each_term(before: jax.Array) -> list[jax.Array]:
+    def term(z: jax.Array, leaf: jax.Array) -> jax.Array:
+        return (coefficients[0].astype(wide(leaf.dtype)) * z).astype(leaf.dtype)
+
+    def keeping(before: jax.Array) -> list[jax.Array]:
         drawn, before = draw_equal_shapes(rows, [leaf.shape for leaf in leaves], before)
         for place, recipe in rows.items():
             if place not in drawn:
                 drawn[place], before = _draw(recipe, leaves[place], before, keeps=kept[place] > 0)
-        return [_term(drawn[place], leaves[place]) for place in rows]
+        return [term(drawn[place], leaves[place]) for place in rows]
 
     def sparing(before: jax.Array) -> list[jax.Array]:
         rest, terms = budget, []
@@ -53,16 +56,13 @@ def dense_terms(
             keeps = 0 < kept[place] <= rest
             rest -= kept[place] if keeps else 0
             z, before = _draw(recipe, leaves[place], before, keeps=keeps)
-            terms.append(_term(z, leaves[place]))
+            terms.append(term(z, leaves[place]))
         return terms
 
-    def _term(z: jax.Array, leaf: jax.Array) -> jax.Array:
-        return (coefficients[0].astype(wide(leaf.dtype)) * z).astype(leaf.dtype)
-
     if sum(kept.values()) <= budget or not isinstance(coefficients, jax.core.Tracer):
-        terms = each_term(coefficients)
+        terms = keeping(coefficients)
     else:
-        terms = jax.lax.platform_dependent(coefficients, cpu=each_term, default=sparing)
+        terms = jax.lax.platform_dependent(coefficients, cpu=keeping, default=sparing)
     return dict(zip(rows, terms, strict=True))
 
 
