@@ -5,9 +5,12 @@
 Nothing is measured here. Operations of a law are counted in its program, weights and tokens are
 those of OPT, and the rates are published ones (`MACHINES`), so this is an estimate of a floor:
 
-    forwards   4 N T flops for a pair of points (attention left out), or reading N weights once
-    noise      two draws of N numbers: words of the cipher, and taking them apart
-    update     reading and writing N weights, and writing and reading the words of both draws
+    forwards   4 N T flops for a pair of points (attention left out), or reading N weights for both
+               at once; on a TPU, where points take turns, for each
+    noise      N numbers for both points (on a TPU for each) and for the update: words of the
+               cipher, and taking them apart. Of an update, words beyond `_thresholds.HELD_SHARE`
+               are drawn for every number.
+    update     reading and writing N weights, and writing and reading the words that are kept
 
 N weights in bfloat16, T tokens a point. Two forwards are 4 N T flops, or reading the weights twice.
 The terms are added, as if nothing of them overlapped. Factored laws draw next to nothing. The naive
@@ -24,6 +27,7 @@ import tyro
 from jax.extend.core import jaxprs_in_params
 
 from experiments.benchmarks._report import Report
+from zojax import _thresholds
 from zojax.noise import RADEMACHER, Law, gaussian_law
 
 COLUMNS = (
@@ -31,7 +35,7 @@ COLUMNS = (
     "model",
     "tokens",
     "law",
-    "operations a number",
+    "operations a weight",
     "forwards ms",
     "noise ms",
     "update ms",
@@ -47,6 +51,7 @@ class Machine(NamedTuple):
       flops: in bfloat16, a second.
       memory: bytes a second.
       integers: 32-bit operations on vectors, a second.
+      in_turn: whether the points of a pair take turns.
       share: of the flops that products of matrices reach, an assumption.
     """
 
@@ -54,6 +59,7 @@ class Machine(NamedTuple):
     flops: float
     memory: float
     integers: float
+    in_turn: bool
     share: float = 0.6
 
 
@@ -63,9 +69,9 @@ class Machine(NamedTuple):
 # arithmetic instructions), 132 of them at 1.98 GHz.
 _LANES = 8 * 128 * 4 * 1.5e9
 MACHINES = (
-    Machine("TPU v5e", 197e12, 819e9, _LANES),
-    Machine("TPU v6e", 918e12, 1638e9, _LANES),
-    Machine("H100", 989e12, 3352e9, 132 * 64 * 1.98e9),
+    Machine("TPU v5e", 197e12, 819e9, _LANES, in_turn=True),
+    Machine("TPU v6e", 918e12, 1638e9, _LANES, in_turn=True),
+    Machine("H100", 989e12, 3352e9, 132 * 64 * 1.98e9, in_turn=False),
 )
 MODELS = {"OPT-1.3B": 1.32e9, "OPT-13B": 12.85e9}
 LAWS: dict[str, Law | None] = {
@@ -99,31 +105,38 @@ def main(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _step(machine: Machine, weights: float, tokens: int, name: str) -> tuple[float, ...]:
-    """Operations a number; milliseconds of forwards, noise and update; step / two forwards."""
+    """Operations of noise a weight; ms of forwards, noise and update; step / two forwards."""
     products = 4 * weights * tokens / (machine.share * machine.flops)
     once = 2 * weights / machine.memory  # reading all weights
-    forwards, plain = max(products, once), max(products, 2 * once)
+    plain = max(products, 2 * once)
+    forwards = plain if machine.in_turn else max(products, once)
     if name == NAIVE:
-        law, draws, moved, forwards = gaussian_law(32), 3, 3 * 2 * once, plain
+        law, forwards, moved = gaussian_law(32), plain, 3 * 2 * once
+        operations = 3 * operations_of_number(law)
+    elif (law := LAWS[name]) is None:
+        operations, moved = 0.0, 2 * once
     else:
-        law, draws = LAWS[name], 2
-        words = 0 if law is None else draws * 2 * law.bits / 8 * weights / machine.memory
-        moved = 2 * once + words
-    operations = 0.0 if law is None else operations_of_number(law)
-    noise = draws * operations * weights / machine.integers
+        draws, kept = 1 + machine.in_turn, min(1.0, 8 * _thresholds.HELD_SHARE / law.bits)
+        shared, alone = operations_of_number(law), operations_of_number(law, shared=False)
+        operations = (draws + kept) * shared + (1 - kept) * alone
+        moved = 2 * once + (draws + kept) * 2 * law.bits / 8 * weights / machine.memory
+    noise = operations * weights / machine.integers
     milliseconds = (1e3 * seconds for seconds in (forwards, noise, moved))
     return operations, *milliseconds, (forwards + noise + moved) / plain
 
 
-def operations_of_number(law: Law) -> float:
-    """Of the law's program: a number's share of a call of the cipher, and what is its own."""
+def operations_of_number(law: Law, *, shared: bool = True) -> float:
+    """Of the law's program: a number's share of a call of the cipher, and what is its own.
+
+    Without `shared`, a call for each number.
+    """
     key, calls = jax.random.key(0), jnp.zeros(1, jnp.int32)
     words = law.call(key, calls, 1)
     # A vector of columns, so that what is made once for all of them counts little.
     of_call = _operations(lambda key: law.call(key, calls, 1024), key) / 1024
     wide = tuple(jnp.broadcast_to(word, (1, 1024)) for word in words)
     of_numbers = _operations(lambda words: law.entries(law.units(words)), wide)
-    return of_call / law.rows + of_numbers / (law.rows * 1024)
+    return of_call / (law.rows if shared else 1) + of_numbers / (law.rows * 1024)
 
 
 def _operations(fn: Any, *args: Any) -> int:

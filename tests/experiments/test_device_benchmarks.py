@@ -32,7 +32,7 @@ def test_the_estimate_is_that_of_its_equations(results):
     factored, signs = one["factored"], one["packed signs"]
     assert factored["forwards ms"] == pytest.approx(1e3 * forwards)
     assert factored["step / two forwards"] == pytest.approx(1 + update / forwards)
-    words = 2 * 2 * 1.32e9 / 8 / 819e9
+    words = 3 * 2 * 1.32e9 / 8 / 819e9  # of each point, and of the update
     assert signs["update ms"] == pytest.approx(1e3 * (update + words))
     assert (
         one["naive, 32 bits"]["step / two forwards"]
