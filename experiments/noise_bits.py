@@ -55,6 +55,14 @@ class Settings:
     dim: int = 1_000
     """Variables of a function."""
 
+    def __post_init__(self):
+        known = (REVIEWS, *FUNCTIONS)
+        for task in self.tasks:
+            if task not in known:
+                raise ValueError(f"tasks: {task!r} is unknown; choose from {', '.join(known)}")
+        if len(set(self.seeds)) < 2:
+            raise ValueError(f"seeds must be two or more, for a standard error; got {self.seeds}")
+
 
 def main(settings: Settings) -> Report:
     """Prints the table, and adds it to results/noise_bits.jsonl."""

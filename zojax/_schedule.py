@@ -17,8 +17,8 @@ pays for the generator twice, and 32 signs packed in a word pay for the word 32 
 `python -m experiments.benchmarks.memory` and `.speed` retire the first four: when peak / inference
 of the unrolled forms and step / two forwards stay as they are with a plain call in their place.
 `.compile` retires the fifth, when the list of 24 layers compiles as fast with plain slices, and
-`.slices` the last two, when the peaks of OPT-13B's tensor layout (1.04, and 1.06 without) and of
-its fsdp layout (1.04, and 1.10 without) stay.
+`.slices` the last two, when its peaks stay. (Of OPT-13B with gaussian directions they took the
+tensor layout from 1.06 to 1.04, while points were side by side, and fsdp from 1.10 to 1.04.)
 """
 
 from collections.abc import Callable

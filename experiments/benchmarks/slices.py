@@ -102,6 +102,14 @@ class Settings:
     length: int = 512
     """Tokens of a row; the batch of a step has a row for every device."""
 
+    def __post_init__(self):
+        for setting, names in {"models": MODELS, "layouts": LAYOUTS, "laws": LAWS}.items():
+            for name in getattr(self, setting):
+                if name not in names:
+                    raise ValueError(
+                        f"{setting}: {name!r} is unknown; choose from {', '.join(names)}"
+                    )
+
 
 def main(settings: Settings) -> list[dict[str, Any]]:
     """Prints the table, adds it to results/slices.jsonl and returns its rows."""
