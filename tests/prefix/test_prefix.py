@@ -29,7 +29,7 @@ call = nnx.jit(lambda model, ids, mask=None: model(ids, mask))
 def model():
     """With weights large enough that attention is not uniform."""
     model = OPT(CONFIG, rngs=nnx.Rngs(0))
-    nnx.update(model, jax.tree.map(lambda leaf: 20 * leaf, nnx.state(model, nnx.Param)))
+    nnx.update(model, jax.tree.map(lambda leaf: 8 * leaf, nnx.state(model, nnx.Param)))
     return model
 
 
@@ -48,7 +48,8 @@ def test_a_new_prefix_stands_for_its_tokens(model, adapted, padded):
         jnp.concatenate([jnp.ones_like(before), mask], 1),
     )
     got = call(adapted, IDS, mask)
-    # Logits of up to 45, and sums in another order: some 50 roundings of 1e-7.
+    # Logits of up to 10, which rounding all weights by 3e-7 changes by 4e-5; sums have another order
+    # on some processors.
     np.testing.assert_allclose(
         jnp.where(mask[..., None], got, 0),
         jnp.where(mask[..., None], expected[:, 3:], 0),
