@@ -48,8 +48,8 @@ def test_a_new_prefix_stands_for_its_tokens(model, adapted, padded):
         jnp.concatenate([jnp.ones_like(before), mask], 1),
     )
     got = call(adapted, IDS, mask)
-    # Logits of up to 10, which rounding all weights by 3e-7 changes by 4e-5; sums have another order
-    # on some processors.
+    # Logits of up to 10, which changing all weights by 3e-7 moves by 4e-5; the order of sums
+    # differs between processors.
     np.testing.assert_allclose(
         jnp.where(mask[..., None], got, 0),
         jnp.where(mask[..., None], expected[:, 3:], 0),
