@@ -9,6 +9,7 @@ from flax import nnx
 from huggingface_hub.errors import EntryNotFoundError
 
 from experiments import tasks
+from zojax.models._files import inside, read_object
 
 _FILE = "preprocessor_config.json"
 
@@ -21,7 +22,7 @@ def image_format(source: str, model: nnx.Module) -> tasks.ImageFormat:
       model: that was read from there.
 
     Raises:
-      ValueError: if the model takes other than square pictures.
+      ValueError: if the model takes other than square pictures, or the file says what cannot be.
     """
     config = model.config
     height, width = config.image_shape
@@ -30,9 +31,12 @@ def image_format(source: str, model: nnx.Module) -> tasks.ImageFormat:
             f"model {source!r} takes pictures of {height} × {width} pixels; only square ones can "
             "be made here"
         )
-    path = Path(source) / _FILE if Path(source).is_dir() else _download(source)
-    given = json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else {}
-    form = tasks.ImageFormat.of_config(given, channels=config.num_channels)
+    path = inside(Path(source), _FILE) if Path(source).is_dir() else _download(source)
+    given = read_object(path) if path and path.is_file() else {}
+    try:
+        form = tasks.ImageFormat.of_config(given, channels=config.num_channels)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     return dataclasses.replace(form, size=height)
 
 

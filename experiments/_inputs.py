@@ -13,12 +13,14 @@ from flax import nnx
 from experiments import tasks
 from experiments._images import image_format, save_image_format
 from zojax import models
+from zojax.models._files import inside, read_object
 
 if TYPE_CHECKING:  # importing transformers takes seconds
     from transformers import PreTrainedTokenizerBase
 
 _ASSETS = Path(__file__).parent / "assets"
 _SETTINGS = "settings.json"
+_OF_TOKENIZERS = (".json", ".txt", ".model", ".jinja")
 _LONGEST = 2048
 # A resumed run may be longer, look at itself more or less often, and stand on other devices.
 _MAY_CHANGE = ("steps", "eval_every", "resume", "out", "memory_budget_gib", "mesh", "shard")
@@ -30,6 +32,8 @@ def load_model(
     task: tasks.Task,
     key: jax.Array,
     placement: Mapping[str, Any] | None = None,
+    *,
+    allow_pickle: bool = False,
 ) -> tuple[nnx.Module, "PreTrainedTokenizerBase | tasks.ImageFormat"]:
     """Returns a model with the head that a task needs, and what makes arrays for it.
 
@@ -39,13 +43,14 @@ def load_model(
       task: what the model is asked.
       key: starts a classifier that the checkpoint lacks.
       placement: `mesh` and `rules` of `zojax.models.from_pretrained`, if weights are cut.
+      allow_pickle: whether weights are read of a pickle, if there are no others.
 
     Raises:
       ValueError: if there is no tokenizer, or it knows more tokens than the model; if the model
         has no head for the task.
     """
     source = model_source(model)
-    settings = {"dtype": jnp.dtype(dtype), **(placement or {})}
+    settings = {"dtype": jnp.dtype(dtype), "allow_pickle": allow_pickle, **(placement or {})}
     if isinstance(task.kind, tasks.Images):
         network = models.from_pretrained(
             source, head="classifier", num_labels=task.kind.num_labels, key=key, **settings
@@ -113,9 +118,11 @@ def _load_tokenizer(source: str) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     remedy = "it takes the folder or the Hugging Face id of a model with its tokenizer files"
+    _check_links(Path(source))
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as error:
+        # Left to itself, transformers asks at the terminal whether code of the model may run.
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except Exception as error:  # what broken files make of tokenizers is of no certain kind
         raise ValueError(
             f"model {source!r}: no tokenizer can be read there; {remedy} ({error})"
         ) from None
@@ -123,6 +130,14 @@ def _load_tokenizer(source: str) -> "PreTrainedTokenizerBase":
     if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
         raise ValueError(f"model {source!r}: the tokenizer there is empty; {remedy}")
     return tokenizer
+
+
+def _check_links(folder: Path) -> None:
+    """Refuses files of a tokenizer that lead out of the folder of the model."""
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if path.suffix in _OF_TOKENIZERS:
+                inside(folder, path.name)
 
 
 def open_run(out: Path, settings: dict[str, Any], *, resume: bool) -> None:
@@ -152,7 +167,7 @@ def _check_same(path: Path, settings: dict[str, Any]) -> None:
         raise ValueError(
             f"out {str(path.parent)!r} holds no run to resume; leave --resume out to start one"
         )
-    before = json.loads(path.read_text(encoding="utf-8"))
+    before = read_object(path)
     for name, value in settings.items():
         if name not in _MAY_CHANGE and before.get(name) != value:
             raise ValueError(

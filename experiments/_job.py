@@ -71,7 +71,14 @@ def _prepare(settings: Settings) -> Job:
             f"{len(examples['train'])} examples; choose a smaller one"
         )
     key = jax.random.fold_in(run_key(settings), _ADAPTER)
-    model, processor = load_model(settings.model, settings.dtype, task, key, layout.placement)
+    model, processor = load_model(
+        settings.model,
+        settings.dtype,
+        task,
+        key,
+        layout.placement,
+        allow_pickle=settings.allow_pickle,
+    )
     adapter = ADAPTERS[settings.adapter]
     max_length = checked_length(settings.max_length, model, taken=adapter.positions(settings))
     splits = tasks.encode_splits(processor, examples, max_length=max_length, task=task)

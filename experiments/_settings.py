@@ -30,9 +30,11 @@ class Settings:
 
     model: str = "opt-reviews"
     """Shipped name (--list-models), folder, or Hugging Face id of a checkpoint."""
+    allow_pickle: bool = False
+    """Read pytorch_model.bin where the checkpoint has nothing else; needs torch, runs no code."""
     task: str = "reviews"
-    """Name (--list-tasks), NAME@FOLDER with the data, a folder with train/validation/test.jsonl,
-    or one .jsonl file."""
+    """Name (--list-tasks), NAME@FOLDER with the data, a folder with train, validation and test as
+    .jsonl, .json, .csv, .tsv (or these .gz) or .parquet, or one such file."""
     template: str | None = None
     """Text with {fields} of the data and {option} at its end, or a {mask}; None: the task's own."""
     options: tuple[str, ...] | None = None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.tasks import _doubts
 from experiments.tasks._example import Example, ImageExample, MaskedExample
 from experiments.tasks._kinds import Masked
 from experiments.tasks._read import SUFFIXES, make_all, read_rows
@@ -15,6 +16,7 @@ from experiments.tasks._task import Task
 
 _ASSETS = Path(__file__).parents[1] / "assets"
 _SAMPLE = "sample"
+_ANY = ", ".join(SUFFIXES[:-1]) + f" or {SUFFIXES[-1]}"
 _SPLITS = ("train", "validation", "test")
 # Of the shipped samples: they have twelve rows and three of every class, or more, and six to test.
 _SMALL = {"num_train": 8, "num_dev": 4, "num_test": 6}
@@ -40,10 +42,11 @@ def load_task(
         - a name in `TASKS`: rows come from the task's source, usually the Hugging Face hub;
         - NAME@sample: from the few rows of the same columns that are shipped;
         - NAME@FOLDER: from files of the same columns, named like the source's splits
-          (train.jsonl and validation.jsonl, or .parquet), drawn as from the source;
+          (train.jsonl and validation.jsonl, say), drawn as from the source;
         - NAME@FILE: from one such file, split as the last of these;
-        - a folder with train, validation and test as .jsonl or .parquet, whose rows have `text`,
-          `label` and maybe `options`, or what the template says;
+        - a folder with files named train, validation and test, whose rows have `text`, `label` and
+          maybe `options`, or what the template says; .jsonl, .json (an array), .csv, .tsv, each
+          also as .gz, or .parquet;
         - one such file, of which a tenth becomes the test split and another the validation
           split, always the same ones.
       template: replaces the task's own, which for a folder or file is that of "reviews". With
@@ -76,12 +79,15 @@ def load_task(
             split: make_all(task.example, of_split, f"task {name!r}, {split} split")
             for split, of_split in rows.items()
         }
+        for of_split in rows.values():
+            _doubts.warn_of_empty_texts(task.kind, of_split)
     empty = [split for split in _SPLITS if not examples[split]]
     if empty:
         raise ValueError(
             f"task {name!r} leaves no examples for {' and '.join(empty)}; lower num_train, "
             f"num_dev or num_test, or bring more data"
         )
+    _doubts.warn_of_one_answer(task.kind, examples["train"])
     return task, examples
 
 
@@ -121,7 +127,7 @@ def _drawn(task: Task, named: str, place: str, limits: dict[str, int]) -> dict[s
     if place and not folder.is_dir():
         raise ValueError(
             f"task {named}@{place}: there is no such folder; it takes one with {task.source.train} "
-            f"and {task.source.test} as .jsonl or .parquet, or @{_SAMPLE} for what is shipped"
+            f"and {task.source.test} as {_ANY}, or @{_SAMPLE} for what is shipped"
         )
     names = (task.source.train, task.source.test)
     sources = [read_rows(_file(folder, name)) for name in names] if place else task.source.load()
@@ -138,7 +144,7 @@ def _whole(path: Path, name: str, task: Task, limits: dict[str, int]) -> Example
     else:
         raise ValueError(
             f"task {name!r} is unknown: neither one of {sorted(TASKS)}, nor a folder, nor a "
-            f"file of JSON lines"
+            f"file of rows ({_ANY})"
         )
     order = np.random.default_rng(limits.get("seed", 0)).permutation
     for split, limit in zip(_SPLITS, ("num_train", "num_dev", "num_test"), strict=True):
@@ -149,7 +155,10 @@ def _whole(path: Path, name: str, task: Task, limits: dict[str, int]) -> Example
 
 
 def _examples(path: Path, task: Task) -> list:
-    return make_all(task.example, read_rows(path), str(path))
+    rows = read_rows(path)
+    examples = make_all(task.example, rows, str(path))
+    _doubts.warn_of_empty_texts(task.kind, rows)
+    return examples
 
 
 def _file(folder: Path, split: str) -> Path:
@@ -158,7 +167,12 @@ def _file(folder: Path, split: str) -> Path:
     if not found:
         raise ValueError(
             f"task: {files[0]} is missing; a folder needs a file for every split, named like it, "
-            f"as .jsonl or .parquet"
+            f"as {_ANY}"
+        )
+    if len(found) > 1:
+        raise ValueError(
+            f"task: {folder} holds {' and '.join(path.name for path in found)}; keep one for the "
+            f"split {split}"
         )
     return found[0]
 

@@ -7,6 +7,7 @@ A picture is resized and normalized when a batch needs it, so a split takes the 
 
 import dataclasses
 import io
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,13 +42,20 @@ class ImageFormat:
           ValueError: if it wants something else than square pictures.
         """
         size = config.get("size", 224)
-        sides = {size} if isinstance(size, int) else {size.get("height"), size.get("width")}
-        if len(sides) != 1 or None in sides:
-            raise ValueError(f"preprocessor_config.json: size must be a square; got {size!r}")
+        sides = (size.get("height"), size.get("width")) if isinstance(size, Mapping) else (size,)
+        if not isinstance(sides[0], int) or sides[0] != sides[-1]:
+            raise ValueError(f"size must be a square of so many pixels; got {size!r}")
+        rescaled, factor = config.get("do_rescale", True), config.get("rescale_factor", 1 / 255)
+        if rescaled is not True or not _is_finite(factor) or not math.isclose(factor * 255, 1):
+            raise ValueError(
+                f"pictures are divided by 255 here; got do_rescale {rescaled!r} and "
+                f"rescale_factor {factor!r}"
+            )
         if not config.get("do_normalize", True):
-            return cls(sides.pop(), channels, (0.0,), (1.0,))
-        mean, std = (tuple(config.get(f"image_{name}", (0.5,))) for name in ("mean", "std"))
-        return cls(sides.pop(), channels, mean, std)
+            return cls(sides[0], channels, (0.0,), (1.0,))
+        given = [config.get(f"image_{name}", (0.5,)) for name in ("mean", "std")]
+        mean, std = (tuple(x) if isinstance(x, list | tuple) else (x,) for x in given)
+        return cls(sides[0], channels, mean, std)
 
     def __post_init__(self):
         if self.size < 1 or self.channels not in (1, 3):
@@ -55,11 +63,14 @@ class ImageFormat:
                 f"size must be at least 1 and channels 1 or 3; got {self.size} and {self.channels}"
             )
         for name in ("mean", "std"):
-            if len(getattr(self, name)) not in (1, self.channels):
+            numbers = getattr(self, name)
+            if len(numbers) not in (1, self.channels) or not all(map(_is_finite, numbers)):
                 raise ValueError(
-                    f"{name} must have one number or one for each of the {self.channels} "
-                    f"channels; got {getattr(self, name)}"
+                    f"{name} must have one number or one for each of the {self.channels} channels, "
+                    f"all finite; got {numbers}"
                 )
+        if not all(self.std):
+            raise ValueError(f"std is divided by, so it must not be 0; got {self.std}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,13 +143,17 @@ def to_pixels(picture: Any) -> np.ndarray:
       ValueError: if it is none of these.
     """
     if isinstance(picture, Mapping) and picture.get("bytes"):
-        picture = Image.open(io.BytesIO(picture["bytes"]))
+        picture = _decode(picture["bytes"])
     if isinstance(picture, Image.Image):
         picture = np.asarray(picture if picture.mode == "L" else picture.convert("RGB"))
     try:
-        pixels = np.asarray(picture, np.int64)
-    except (TypeError, ValueError):
-        raise ValueError("a picture must be an image file or nested lists of numbers") from None
+        pixels = np.asarray(picture)
+    except (TypeError, ValueError, OverflowError):  # lists of different lengths
+        pixels = np.array(None)
+    if pixels.dtype.kind not in "iu":
+        raise ValueError(
+            "a picture must be an image file or nested lists of integers from 0 to 255"
+        )
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     whole = pixels.ndim == 3 and pixels.shape[-1] in (1, 3) and pixels.size > 0
     if not whole or pixels.min() < 0 or pixels.max() > 255:
@@ -147,6 +162,20 @@ def to_pixels(picture: Any) -> np.ndarray:
             f"255; got shape {pixels.shape}"
         )
     return pixels.astype(np.uint8)
+
+
+def _decode(content: Any) -> Image.Image:
+    try:
+        picture = Image.open(io.BytesIO(content))
+        picture.load()
+    # What damaged files make of its decoders is of no certain kind; too large ones are among it.
+    except Exception as error:
+        raise ValueError(f"a picture cannot be decoded ({error})") from None
+    return picture
+
+
+def _is_finite(number: Any) -> bool:
+    return isinstance(number, int | float) and math.isfinite(number)
 
 
 def _resize(pixels: np.ndarray, form: ImageFormat) -> np.ndarray:

@@ -53,7 +53,7 @@ class Classification:
         Raises:
           ValueError: if something is missing or of the wrong kind, naming it.
         """
-        options = _own_options(row) if "options" in row else self.options
+        options = _columns.options(row) if "options" in row else self.options
         label = _columns.label(row, options)
         prompt, *candidates = templates.complete(self.template, row, options)
         return Example(prompt, tuple(candidates), label)
@@ -82,7 +82,7 @@ class Choice:
           row: the fields of the template; `options`; `label`; maybe `gold`, the indices of all
             options that count as right.
         """
-        options = _own_options(row)
+        options = _columns.options(row)
         label = _columns.label(row, options)
         prompt, *candidates = templates.complete(self.template, row, options)
         return Example(prompt, tuple(candidates), label, tuple(row.get("gold", ())))
@@ -206,11 +206,3 @@ class Images:
 
 
 Kind = Classification | Choice | Generation | Masked | Images
-
-
-def _own_options(row: _columns.Row) -> tuple[str, ...]:
-    options = row.get("options")
-    are_texts = isinstance(options, list | tuple) and all(isinstance(t, str) for t in options)
-    if not are_texts or len(options) < 2:
-        raise ValueError(f'"options" must be a list of at least two strings; got {options!r}')
-    return tuple(options)

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from experiments.tasks import _columns
+
 Rows = Sequence[Mapping[str, Any]]
 # Permutations of NumPy's first generator: the rows are then those of the papers' runs.
 _generator = np.random.RandomState
@@ -84,12 +86,27 @@ class PerClass:
     def _classes(self, rows: Rows) -> np.ndarray:
         missing = next((row for row in _some(rows) if self.label not in row), None)
         if missing is not None:
-            raise ValueError(f'field "{self.label}" is missing; got {sorted(missing)}')
+            place = getattr(missing, "place", "task")
+            raise ValueError(f'{place}: field "{self.label}" is missing; got {sorted(missing)}')
         # A data set reads one column much faster than all of its rows.
         labels = (
             rows[self.label] if hasattr(rows, "column_names") else [r[self.label] for r in rows]
         )
-        return np.array(list(labels))
+        return _numbered(labels, self.label, rows)
+
+
+def _numbered(labels: Sequence[Any], name: str, rows: Rows) -> np.ndarray:
+    """Classes as integers: those that the labels are, or the places of words in their order."""
+    numbers = [
+        int(label) if isinstance(label, bool) else _columns.whole_number(label) for label in labels
+    ]
+    if None not in numbers:
+        return np.array(numbers)
+    for label, row in zip(labels, rows, strict=True):
+        if not isinstance(label, str | int | float):
+            place = getattr(row, "place", "task")
+            raise ValueError(f'{place}: "{name}" must be a number or a word; got {label!r}')
+    return np.unique([str(label).strip() for label in labels], return_inverse=True)[1]
 
 
 def _some(rows: Rows) -> Rows:

@@ -54,8 +54,8 @@ class Hub:
         except (OSError, ValueError, RuntimeError) as error:
             raise ValueError(
                 f"data set {self} cannot be read from the Hugging Face hub ({error}); without it, "
-                f"add @FOLDER to the task, with {self.train} and {self.test} as .jsonl or "
-                f".parquet, or @sample"
+                f"add @FOLDER to the task, with files {self.train} and {self.test}, such as "
+                f"{self.train}.jsonl, or @sample"
             ) from None
         return train, test
 

@@ -16,9 +16,16 @@ def check_template(template: str, place: str) -> None:
       ValueError: saying what is wrong.
     """
     try:
-        field_names(template)
+        parts = list(string.Formatter().parse(template))
     except ValueError as error:
         raise ValueError(f"template {template!r} cannot be read: {error}") from None
+    for _, name, form, conversion in parts:
+        if name is not None and (form or conversion or not name or name.isdecimal()):
+            raise ValueError(
+                f"template {template!r} must have nothing but names of fields in braces; write "
+                "{{ and }} for braces of the text"
+            )
+    _check_characters("template", template)
     ends = place != "{option}" or template.endswith(place)
     if template.count(place) != 1 or not ends:
         where = "end in {option} and hold it once" if place == "{option}" else f"hold {place} once"
@@ -27,8 +34,20 @@ def check_template(template: str, place: str) -> None:
 
 def check_options(options: tuple[str, ...]) -> None:
     """Raises ValueError unless there are two different options or more."""
-    if len(options) < 2 or len(set(options)) != len(options):
+    if len(options) < 2 or _columns.problem_of_options(options):
         raise ValueError(f"options must be at least two different words; got {options}")
+    for option in options:
+        _check_characters("options", option)
+
+
+def _check_characters(name: str, text: str) -> None:
+    """Refuses what a command line has for bytes that are not UTF-8."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{name} {text!a} holds half a character, {text[error.start]!a}; write it as UTF-8"
+        ) from None
 
 
 def field_names(template: str) -> list[str]:

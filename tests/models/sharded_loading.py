@@ -7,7 +7,7 @@ import numpy as np
 from flax import nnx
 from jax.sharding import PartitionSpec as P
 
-from zojax.models import _files, from_pretrained
+from zojax.models import _files, _weights, from_pretrained
 
 RULES = (
     ("fc1.kernel", P(None, None, "model")),
@@ -42,15 +42,17 @@ def _watch_reads() -> list[int]:
     """The bytes of the largest block that is read from now on, in a list of one."""
     largest, opened = [0], _files.open_tensors
 
-    def watched(stored: _files.Stored) -> _files.Stored:
-        def read(block: _files.Block) -> np.ndarray:
+    def watched(stored: _weights.Stored) -> _files.Stored:
+        def read(block: _weights.Block) -> np.ndarray:
             array = stored.read(block)
             largest[0] = max(largest[0], array.nbytes)
             return array
 
         return stored._replace(read=read)
 
-    _files.open_tensors = lambda folder: {n: watched(s) for n, s in opened(folder).items()}
+    _files.open_tensors = lambda *args, **kwargs: {
+        n: watched(s) for n, s in opened(*args, **kwargs).items()
+    }
     return largest
 
 

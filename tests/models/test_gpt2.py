@@ -155,7 +155,7 @@ def test_new_maps_into_the_residual_stream_are_narrower():
     [
         ({"add_cross_attention": True}, "add_cross_attention is true"),
         ({"n_head": 3}, "n_head = 3 must divide n_embd = 16"),
-        ({"n_inner": 0}, "n_inner must be an integer of at least 1, not 0"),
+        ({"n_inner": 0}, "n_inner must be an integer of at least 1 or null, not 0"),
         ({"activation_function": "sine"}, "activation_function is 'sine'; zojax.models has relu"),
     ],
 )

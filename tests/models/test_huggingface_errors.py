@@ -2,11 +2,9 @@
 
 import sys
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
-from stored_checkpoints import WEIGHTS, assert_equal, configure, rewrite, shard
+from stored_checkpoints import WEIGHTS, assert_equal, configure, rewrite
 
 from zojax.models import from_pretrained
 
@@ -47,22 +45,6 @@ def test_a_shape_that_differs_is_given_with_the_one_that_config_asks_for(folder)
         from_pretrained(folder)
 
 
-def test_quantized_tensors_are_refused(folder):
-    name = "model.decoder.layers.0.fc1.weight"
-    rewrite(folder, lambda tensors: tensors | {name: tensors[name].astype(np.int8)})
-    with pytest.raises(ValueError, match=r"fc1\.weight has dtype int8"):
-        from_pretrained(folder)
-
-
-def test_a_missing_shard_is_named(folder):
-    arrays = load_file(folder / WEIGHTS)
-    (folder / WEIGHTS).unlink()
-    names = shard(folder, arrays, WEIGHTS, save_file)
-    (folder / names[1]).unlink()
-    with pytest.raises(FileNotFoundError, match=f"missing: {names[1]}"):
-        from_pretrained(folder)
-
-
 @pytest.mark.parametrize("file", [WEIGHTS, "flax_model.msgpack"])
 @pytest.mark.parametrize("content", ["", "version https://git-lfs.github.com/spec/v1\n"])
 def test_a_damaged_file_is_named(folder, file, content):
@@ -72,29 +54,16 @@ def test_a_damaged_file_is_named(folder, file, content):
         from_pretrained(folder)
 
 
-def test_a_folder_without_weights_lists_what_was_looked_for(folder):
-    (folder / WEIGHTS).unlink()
-    with pytest.raises(FileNotFoundError, match="has no weights; looked for model"):
-        from_pretrained(folder)
-
-
 def test_a_pytorch_file_without_torch_says_what_to_do(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)  # as good as not installed
     (folder / WEIGHTS).rename(folder / "pytorch_model.bin")
     with pytest.raises(ImportError, match="install torch, or save the model as safetensors"):
-        from_pretrained(folder)
+        from_pretrained(folder, allow_pickle=True)
 
 
 def test_a_missing_config_is_named(folder):
     (folder / "config.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"has no config\.json"):
-        from_pretrained(folder)
-
-
-@pytest.mark.parametrize(("text", "message"), [("{", "is not JSON"), ("[]", "not a list")])
-def test_a_broken_config_is_named(folder, text, message):
-    (folder / "config.json").write_text(text)
-    with pytest.raises(ValueError, match=message):
         from_pretrained(folder)
 
 
@@ -108,8 +77,3 @@ def test_an_unknown_family_lists_those_that_exist(folder):
 def test_a_path_that_cannot_be_an_id_never_reaches_the_hub(path):
     with pytest.raises(FileNotFoundError, match="is not a folder here, and it cannot be the id"):
         from_pretrained(path)
-
-
-def test_an_integer_dtype_is_refused(folder):
-    with pytest.raises(ValueError, match="dtype must be a floating dtype"):
-        from_pretrained(folder, dtype=jnp.int8)

@@ -137,6 +137,34 @@ def test_from_the_hub_one_format_is_fetched(folder, monkeypatch):
     assert requests == [("owner/model", ["config.json", "model*.safetensors*"])]
 
 
+def test_the_links_of_the_hubs_cache_are_followed(folder, tmp_path):
+    """Snapshots hold links to files that lie beside them, and the cache may be a link itself."""
+    repository = tmp_path / "disk" / "models--owner--model"
+    snapshot = repository / "snapshots" / "0123abc"
+    snapshot.mkdir(parents=True)
+    (repository / "blobs").mkdir()
+    for name in ("config.json", WEIGHTS):
+        (repository / "blobs" / f"hash-{name}").write_bytes((folder / name).read_bytes())
+        (snapshot / name).symlink_to(f"../../blobs/hash-{name}")
+    (tmp_path / "cache").symlink_to(tmp_path / "disk")
+    whole = from_pretrained(folder)
+    assert_equal(from_pretrained(snapshot), whole)
+    assert_equal(
+        from_pretrained(tmp_path / "cache" / snapshot.relative_to(tmp_path / "disk")), whole
+    )
+    (snapshot / WEIGHTS).unlink()
+    (snapshot / WEIGHTS).symlink_to(folder / WEIGHTS)
+    with pytest.raises(ValueError, match=f"leads to {folder / WEIGHTS}, outside of the checkpoint"):
+        from_pretrained(snapshot)
+
+
+def test_a_link_within_the_folder_is_followed(folder):
+    whole = from_pretrained(folder)
+    (folder / WEIGHTS).rename(folder / "weights-of-today")
+    (folder / WEIGHTS).symlink_to("weights-of-today")
+    assert_equal(from_pretrained(folder), whole)
+
+
 def test_a_new_model_round_trips(tmp_path):
     sizes = {"vocab_size": 32, "hidden_size": 8, "ffn_dim": 16, "num_hidden_layers": 2}
     config = OPTConfig(**sizes, num_attention_heads=2, eos_token_id=[2, 3])

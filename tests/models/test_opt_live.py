@@ -75,7 +75,7 @@ def test_pytorch_files_equal_safetensors(dtype, layout, tmp_path):
     expected = nnx.state(from_pretrained(tmp_path), nnx.Param)
     (tmp_path / "model.safetensors").unlink()
     write_pytorch(theirs.state_dict(), tmp_path, layout)
-    found = nnx.state(from_pretrained(tmp_path), nnx.Param)
+    found = nnx.state(from_pretrained(tmp_path, allow_pickle=True), nnx.Param)
     for (path, left), (_, right) in zip(
         nnx.to_flat_state(expected), nnx.to_flat_state(found), strict=True
     ):
@@ -86,7 +86,7 @@ def test_a_damaged_pytorch_file_is_named(tmp_path):
     reference.random_model({}, 5).config.save_pretrained(tmp_path)
     (tmp_path / "pytorch_model.bin").write_text("version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(ValueError, match=r"pytorch_model\.bin is damaged, or a Git LFS pointer"):
-        from_pretrained(tmp_path)
+        from_pretrained(tmp_path, allow_pickle=True)
 
 
 def write_pytorch(state, folder, layout):

@@ -123,7 +123,10 @@ def test_llama3_without_a_length_of_pretraining_takes_the_longest_sequence():
         ({"num_attention_heads": 3}, "num_attention_heads = 3 must divide hidden_size = 16"),
         ({"num_key_value_heads": 3}, "num_key_value_heads = 3 must divide num_attention_heads = 4"),
         ({"num_hidden_layers": 0}, "num_hidden_layers must be an integer of at least 1, not 0"),
-        ({"quantization_config": {"bits": 4}}, "quantization_config is set"),
+        (
+            {"quantization_config": {"bits": 4}},
+            "quantization_config has quant_method = .*bits.*quantized",
+        ),
     ],
 )
 def test_what_is_not_offered_is_named(settings, message):

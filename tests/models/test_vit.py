@@ -16,6 +16,7 @@ from stored_checkpoints import WEIGHTS, assert_equal, configure, rewrite
 import zojax
 from zojax import lora, prefix
 from zojax.models import ViT, ViTConfig, _format, _load, from_pretrained
+from zojax.models._weights import Stored
 
 TINY = {
     "hidden_size": 8,
@@ -103,7 +104,7 @@ def test_any_block_of_a_reshaped_tensor_can_be_read():
         array = tensors[part.name]
         assert array.shape == part.shape
         index = tuple(slice(n // 4, n // 2) for n in param.shape)
-        stored = _load._files.Stored(array.shape, array.__getitem__)
+        stored = Stored(STORED, array.shape, "float32", array.__getitem__)
         found = _load._read(part, stored, index, jnp.float32)
         np.testing.assert_array_equal(found, param[...][index], err_msg=str(path))
 
@@ -245,7 +246,10 @@ def test_bad_images_are_named(images, message):
         ({"num_attention_heads": 3}, "num_attention_heads = 3 must divide hidden_size = 8"),
         ({"hidden_act": "sine"}, "hidden_act is 'sine'; zojax.models has relu, gelu"),
         ({"patch_size": (2, 7)}, r"patch_size = \(2, 7\) must be at most image_size = 6"),
-        ({"image_size": [6, 6, 6]}, r"image_size must be .* a height and a width, not \(6, 6, 6\)"),
+        (
+            {"image_size": [6, 6, 6]},
+            r"image_size must be .* or a list of 2, each an integer of .*, not \(6, 6, 6\)",
+        ),
         ({"patch_size": 0}, "patch_size must be an integer of at least 1.*, not 0"),
         ({"head": "language_model"}, "'language_model' is none of this family's"),
     ],

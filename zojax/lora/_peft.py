@@ -12,9 +12,9 @@ and B is (out, rank, 1, 1).
 from flax import nnx
 
 from zojax.lora._places import Path, dotted
+from zojax.models import _adapter_files
 
-CONFIG = "adapter_config.json"
-WEIGHTS = "adapter_model.safetensors"
+CONFIG, WEIGHTS = _adapter_files.CONFIG, _adapter_files.WEIGHTS
 
 
 def module_names(model: nnx.Module, path: Path, kernel_shape: tuple[int, ...]) -> list[str]:

@@ -1,6 +1,5 @@
 """From PEFT's files to an adapted model."""
 
-import json
 import math
 import os
 from pathlib import Path as FilePath
@@ -9,13 +8,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import safetensors
 from flax import nnx
 from jax.typing import DTypeLike
-from safetensors.numpy import load_file
 
 from zojax.lora import _peft, _places
 from zojax.lora._places import Path
+from zojax.models import _adapter_files
 
 # Settings that do not change what a stored adapter computes, or that are read here.
 _READ_OR_HARMLESS = {
@@ -56,9 +54,10 @@ def load_peft(
     _places.check_dtype(dtype)
     _places.check_plain(model)
     folder = FilePath(directory)
-    rank, scale = _rank_and_scale(_read_config(folder), folder / _peft.CONFIG)
+    rank, scale = _rank_and_scale(_adapter_files.read_config(folder), folder / _peft.CONFIG)
     tensors = {
-        _peft.current_name(model, name): tensor for name, tensor in _read_tensors(folder).items()
+        _peft.current_name(model, name): tensor
+        for name, tensor in _adapter_files.read_tensors(folder).items()
     }
     layers = _places.linear_layers(model)
     modules = _adapted_modules(model, layers, tensors, folder / _peft.WEIGHTS)
@@ -71,19 +70,6 @@ def load_peft(
     return _places.with_adapters(model, factors, scale)
 
 
-def _read_config(folder: FilePath) -> dict[str, Any]:
-    path = folder / _peft.CONFIG
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} has no {_peft.CONFIG}, so it is not an adapter of PEFT")
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-    if not isinstance(settings, dict):
-        raise ValueError(f"{path} must hold a JSON object, not a {type(settings).__name__}")
-    return settings
-
-
 def _rank_and_scale(settings: dict[str, Any], path: FilePath) -> tuple[int, float]:
     for name, value in settings.items():
         if name not in _READ_OR_HARMLESS and value not in _FINE.get(name, (None, False, {}, [])):
@@ -91,25 +77,16 @@ def _rank_and_scale(settings: dict[str, Any], path: FilePath) -> tuple[int, floa
                 f"{path} has {name} = {value!r}, which zojax.lora does not offer; it reads plain "
                 "LoRA of linear layers, with one rank and one scale"
             )
-    rank, alpha = settings.get("r"), settings.get("lora_alpha")
-    if not isinstance(rank, int) or not isinstance(alpha, (int, float)) or min(rank, alpha) <= 0:
+    rank, alpha, rooted = (settings.get(name) for name in ("r", "lora_alpha", "use_rslora"))
+    is_rank = isinstance(rank, int) and not isinstance(rank, bool)
+    is_alpha = isinstance(alpha, int | float) and not isinstance(alpha, bool)
+    if not (is_rank and is_alpha and rank > 0 and 0 < alpha < math.inf):
         raise ValueError(
             f"{path} has r = {rank!r} and lora_alpha = {alpha!r}; both must be numbers above 0"
         )
-    return rank, alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
-
-
-def _read_tensors(folder: FilePath) -> dict[str, np.ndarray]:
-    path = folder / _peft.WEIGHTS
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{folder} has no {_peft.WEIGHTS}; an adapter_model.bin has to be saved again by PEFT, "
-            "with safe_serialization=True"
-        )
-    try:
-        return load_file(path)
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is damaged; copy or download it again ({error})") from error
+    if rooted not in (None, False, True):
+        raise ValueError(f"{path} has use_rslora = {rooted!r}; it must be true or false")
+    return rank, alpha / (math.sqrt(rank) if rooted else rank)
 
 
 def _adapted_modules(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from zojax.models import _config
+from zojax.models._fields import Depth, NotNegative, Size
 
 # What other values of these settings ask for is another model.
 _ONLY = {"is_decoder": False, "add_cross_attention": False, "position_embedding_type": "absolute"}
@@ -32,21 +33,22 @@ class BERTConfig(_config.Config):
       labels: names of the outputs of a classifier.
 
     Raises:
-      ValueError: if a size is below 1 or the heads do not divide `hidden_size`.
+      ValueError: if a setting is not what its annotation says, or the heads do not divide
+        `hidden_size`.
     """
 
     model_type: ClassVar[str] = "bert"
 
-    vocab_size: int = 30522
-    hidden_size: int = 768
-    num_hidden_layers: int = 12
-    num_attention_heads: int = 12
-    intermediate_size: int = 3072
+    vocab_size: Size = 30522
+    hidden_size: Size = 768
+    num_hidden_layers: Depth = 12
+    num_attention_heads: Size = 12
+    intermediate_size: Size = 3072
     hidden_act: str = "gelu"
-    max_position_embeddings: int = 512
-    type_vocab_size: int = 2
-    layer_norm_eps: float = 1e-12
-    initializer_range: float = 0.02
+    max_position_embeddings: Size = 512
+    type_vocab_size: Size = 2
+    layer_norm_eps: NotNegative = 1e-12
+    initializer_range: NotNegative = 0.02
     tie_word_embeddings: bool = True
     pad_token_id: int | None = 0
     bos_token_id: int | None = None
@@ -54,8 +56,7 @@ class BERTConfig(_config.Config):
     labels: tuple[str, ...] = _config.unnamed(2)
 
     def __post_init__(self):
-        object.__setattr__(self, "eos_token_id", _config.hashable(self.eos_token_id))
-        _config.check_sizes(self, _SIZES)
+        super().__post_init__()
         _config.check_divides(self, "num_attention_heads", "hidden_size")
 
     @classmethod
@@ -82,14 +83,3 @@ class BERTConfig(_config.Config):
     def longest(self) -> int:
         """How many tokens a sequence may have."""
         return self.max_position_embeddings - self.first_position
-
-
-_SIZES = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-    "type_vocab_size",
-)

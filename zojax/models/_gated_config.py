@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Self
 
-from zojax.models import _config
+from zojax.models import _config, _fields
+from zojax.models._fields import Depth, NotNegative, Size
 from zojax.models._rotary import Rope
 
 _PLAIN = Rope()
@@ -36,41 +37,39 @@ class GatedConfig(_config.Config):
       labels: names of the outputs of a classifier.
 
     Raises:
-      ValueError: if a size is below 1, heads do not divide what they have to, or the rotary
-        positions are of a kind that is not offered here.
+      ValueError: if a setting is not what its annotation says, heads do not divide what they have
+        to, or the rotary positions are of a kind that is not offered here.
     """
 
-    vocab_size: int = 32000
-    hidden_size: int = 4096
-    intermediate_size: int = 11008
-    num_hidden_layers: int = 32
-    num_attention_heads: int = 32
-    num_key_value_heads: int | None = None
-    head_dim: int | None = None
+    vocab_size: Size = 32000
+    hidden_size: Size = 4096
+    intermediate_size: Size = 11008
+    num_hidden_layers: Depth = 32
+    num_attention_heads: Size = 32
+    num_key_value_heads: Size | None = None
+    head_dim: Size | None = None
     hidden_act: str = "silu"
-    max_position_embeddings: int = 2048
-    rms_norm_eps: float = 1e-6
+    max_position_embeddings: Size = 2048
+    rms_norm_eps: NotNegative = 1e-6
     rope_parameters: Rope = _PLAIN
     tie_word_embeddings: bool = False
-    initializer_range: float = 0.02
+    initializer_range: NotNegative = 0.02
     pad_token_id: int | None = None
     bos_token_id: int | None = None
     eos_token_id: int | tuple[int, ...] | None = None
     labels: tuple[str, ...] = _config.unnamed(2)
 
     def __post_init__(self):
-        _config.check_sizes(self, ("hidden_size", "num_attention_heads"))
+        object.__setattr__(self, "rope_parameters", self._rope())
+        super().__post_init__()
         if self.num_key_value_heads is None:
             object.__setattr__(self, "num_key_value_heads", self.num_attention_heads)
         if self.head_dim is None:
             _config.check_divides(self, "num_attention_heads", "hidden_size")
             object.__setattr__(self, "head_dim", self.hidden_size // self.num_attention_heads)
-        object.__setattr__(self, "eos_token_id", _config.hashable(self.eos_token_id))
-        _config.check_sizes(self, _SIZES)
         _config.check_divides(self, "num_key_value_heads", "num_attention_heads")
         if self.head_dim % 2:
             raise ValueError(f"head_dim = {self.head_dim} must be even: its halves turn together.")
-        object.__setattr__(self, "rope_parameters", self._rope())
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
@@ -79,7 +78,7 @@ class GatedConfig(_config.Config):
         Raises:
           ValueError: if a setting that changes what the model computes is not offered here.
         """
-        rope = dict(settings.get("rope_scaling") or settings.get("rope_parameters") or {})
+        rope = dict(_object(settings, "rope_scaling") or _object(settings, "rope_parameters"))
         for name in ("rope_theta", "partial_rotary_factor"):
             if settings.get(name) is not None:
                 rope.setdefault(name, settings[name])
@@ -97,10 +96,18 @@ class GatedConfig(_config.Config):
         rope = self.rope_parameters
         if isinstance(rope, Rope):
             return rope
-        rope = dict(rope or {})
+        rope = _object({"rope_parameters": rope}, "rope_parameters")
         if "llama3" in (rope.get("rope_type"), rope.get("type")):
             rope.setdefault("original_max_position_embeddings", self.max_position_embeddings)
         return Rope.from_dict(rope)
+
+
+def _object(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A setting that is an object of settings; empty where there is none."""
+    value = settings.get(name)
+    if not isinstance(value, Mapping | None):
+        raise ValueError(f"{name} must be an object or null, not {_fields.shown(value)}.")
+    return dict(value or {})
 
 
 def refuse_windows(settings: Mapping[str, Any], layers: int) -> None:
@@ -109,19 +116,15 @@ def refuse_windows(settings: Mapping[str, Any], layers: int) -> None:
     if kinds is None:
         used = settings.get("use_sliding_window") and settings.get("sliding_window", 4096)
         first = settings.get("max_window_layers", 28)
+        if used and not isinstance(first, int):
+            raise ValueError(f"max_window_layers must be an integer, not {_fields.shown(first)}.")
         kinds = ["sliding_attention"] if used and first < layers else []
+    if not isinstance(kinds, list) or not all(isinstance(kind, str) for kind in kinds):
+        raise ValueError(
+            f"layer_types must be a list of names or null, not {_fields.shown(kinds)}."
+        )
     if other := set(kinds) - {"full_attention"}:
         raise ValueError(
             f"layers have {', '.join(sorted(other))} (layer_types, or use_sliding_window with "
             "max_window_layers); zojax.models has full_attention only."
         )
-
-
-_SIZES = (
-    "vocab_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-)

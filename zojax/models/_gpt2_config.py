@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from zojax.models import _config
+from zojax.models._fields import Depth, NotNegative, Size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,20 +33,20 @@ class GPT2Config(_config.Config):
       labels: names of the outputs of a classifier.
 
     Raises:
-      ValueError: if a size is below 1 or the heads do not divide `n_embd`.
+      ValueError: if a setting is not what its annotation says, or the heads do not divide `n_embd`.
     """
 
     model_type: ClassVar[str] = "gpt2"
 
-    vocab_size: int = 50257
-    n_positions: int = 1024
-    n_embd: int = 768
-    n_layer: int = 12
-    n_head: int = 12
-    n_inner: int | None = None
+    vocab_size: Size = 50257
+    n_positions: Size = 1024
+    n_embd: Size = 768
+    n_layer: Depth = 12
+    n_head: Size = 12
+    n_inner: Size | None = None
     activation_function: str = "gelu_new"
-    layer_norm_epsilon: float = 1e-5
-    initializer_range: float = 0.02
+    layer_norm_epsilon: NotNegative = 1e-5
+    initializer_range: NotNegative = 0.02
     scale_attn_weights: bool = True
     scale_attn_by_inverse_layer_idx: bool = False
     reorder_and_upcast_attn: bool = False
@@ -56,10 +57,9 @@ class GPT2Config(_config.Config):
     labels: tuple[str, ...] = _config.unnamed(2)
 
     def __post_init__(self):
+        super().__post_init__()
         if self.n_inner is None:
             object.__setattr__(self, "n_inner", 4 * self.n_embd)
-        object.__setattr__(self, "eos_token_id", _config.hashable(self.eos_token_id))
-        _config.check_sizes(self, _SIZES)
         _config.check_divides(self, "n_head", "n_embd")
 
     @classmethod
@@ -80,6 +80,3 @@ class GPT2Config(_config.Config):
     def max_position_embeddings(self) -> int:
         """`n_positions`, by the name that the other families have for it."""
         return self.n_positions
-
-
-_SIZES = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head", "n_inner")

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from zojax.models import _files
+from zojax.models import _fields, _files
 
 Head = Literal["language_model", "masked_language_model", "classifier"]
 # The class of `transformers` that wrote a checkpoint ends in what its head is.
@@ -22,8 +22,16 @@ def of_checkpoint(architectures: dict[Head | None, str], settings: dict[str, Any
     Args:
       architectures: of the family, by head.
       settings: a parsed `config.json`.
+
+    Raises:
+      ValueError: if it names them in another way than by a list.
     """
-    for name in settings.get("architectures") or ():
+    names = settings.get("architectures") or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(
+            f"architectures must be a list of names or null, not {_fields.shown(names)}."
+        )
+    for name in names:
         for ending, head in _ENDINGS.items():
             if name.endswith(ending) and head in architectures:
                 return head

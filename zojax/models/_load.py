@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
 
-from zojax.models import _files, _format
+from zojax.models import _fields, _files, _format, _weights
 from zojax.models._heads import Head
 from zojax.models._placement import Placement
 
@@ -25,6 +24,7 @@ def load(
     dtype: DTypeLike,
     rngs: nnx.Rngs | None,
     placement: Placement,
+    allow_pickle: bool = False,
 ) -> nnx.Module:
     """Builds a model whose parameters come from the files in `folder`, cast to `dtype`.
 
@@ -36,20 +36,28 @@ def load(
       dtype: of the weights.
       rngs: for a head that the files lack; None refuses that.
       placement: which devices hold what.
+      allow_pickle: whether PyTorch's format is read where there is no other.
 
     Raises:
-      ValueError: if a tensor is missing, has another shape, is not floating, or has no place.
+      ValueError: if a tensor is missing, has another shape, is not floating, or has no place. All
+        of this is known from names, shapes and dtypes, before any tensor is read or drawn.
     """
+    stored = _files.open_tensors(folder, allow_pickle=allow_pickle)
+    _check_depth(config, stored, folder)
     build = functools.partial(family, config, head=head, dtype=dtype)
-    graphdef, state = nnx.split(nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0))))
+    with _files.naming(folder / _files.CONFIG):
+        graphdef, state = nnx.split(nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0))))
     form = nnx.merge(graphdef, state).checkpoint_format
     plan = _format.plan(form, state)
     placement.check({path: param.shape for path, param, _ in plan})
-    tensors = _open(form, [tensor.name for _, _, parts in plan for tensor in parts], folder)
+    tensors = _rename(form, [part.name for _, _, parts in plan for part in parts], stored, folder)
     _check_head(form, config, tensors, folder)
     new = _new_heads(form, plan, tensors) if rngs is not None else set()
     names = [part.name for path, _, parts in plan if path not in new for part in parts]
     _check_names(form, names, tensors, folder, warn=head is not None)
+    for path, _, parts in plan:
+        if path not in new:
+            _check_kinds(parts, tensors)
     fresh = _draw(build, new, rngs) if new else {}
     filled = [
         (path, param.replace(fresh[path] if path in new else _fill(placement, *entry, tensors)))
@@ -59,16 +67,28 @@ def load(
     return nnx.merge(graphdef, nnx.from_flat_state(filled))
 
 
-def _open(form: _format.Format, names: list[str], folder: Path) -> _files.Tensors:
+def _check_depth(config, tensors, folder):
+    """Refuses layers that cannot be in the files, before each gets a name."""
+    for name, depth in _fields.depths(config).items():
+        if depth > len(tensors):
+            raise ValueError(
+                f"{folder / _files.CONFIG}: {name} is {depth}, but the files beside it hold no "
+                f"more than {len(tensors)} tensors. Config and weights are of different models."
+            )
+
+
+def _rename(
+    form: _format.Format, names: list[str], found: _weights.Tensors, folder: Path
+) -> _weights.Tensors:
     """The tensors of the files under the names that we use."""
     known = {name.removeprefix(form.prefix): name for name in names}
     tensors = {}
-    for name, stored in _files.open_tensors(folder).items():
+    for name, stored in found.items():
         short = form.short_name(name)
         if short in form.ignored:
             continue
         used = known.get(short, name)
-        if used in tensors and not np.array_equal(stored.whole(), tensors[used].whole()):
+        if used in tensors and not _same(used, stored, tensors[used]):
             raise ValueError(f"{folder} holds {used} twice, with other values as {name}.")
         tensors[used] = stored
     return tensors
@@ -80,7 +100,7 @@ def _check_head(form, config, tensors, folder):
         return
     head = tensors.pop(form.head)
     table = form.table.removeprefix(form.prefix) if form.bare else form.table
-    if not np.array_equal(head.whole(), tensors.setdefault(table, head).whole()):
+    if not _same(table, head, tensors.setdefault(table, head)):
         raise ValueError(
             f"{folder / _files.CONFIG} ties the head to the token table, but {form.head} and "
             f"{table} differ; set tie_word_embeddings to false to use both."
@@ -118,6 +138,33 @@ def _check_names(form, names, tensors, folder, *, warn):
         )
 
 
+def _check_kinds(parts, tensors):
+    """Refuses tensors of another shape, and such whose entries are not numbers as they stand."""
+    for part in parts:
+        tensor = tensors[part.name]
+        if tensor.shape != part.shape:
+            raise ValueError(
+                f"{tensor.file}: {part.name} has shape {tensor.shape}, but {_files.CONFIG} asks "
+                f"for {part.shape}."
+            )
+        _check_floating(part.name, tensor)
+
+
+def _check_floating(name, tensor):
+    if not tensor.is_floating:
+        raise ValueError(
+            f"{tensor.file}: {name} has dtype {tensor.dtype}; quantized checkpoints cannot be "
+            "read, save the model in a floating dtype of 16 bits or more."
+        )
+
+
+def _same(name, left, right):
+    """Whether two tensors hold the same numbers."""
+    for tensor in (left, right):
+        _check_floating(name, tensor)
+    return left.shape == right.shape and np.array_equal(left.whole(), right.whole())
+
+
 def _draw(build, new, rngs) -> dict[_format.Path, jax.Array]:
     """Draws the parameters of these paths, and no others: the rest is dead code to the compiler."""
 
@@ -135,17 +182,12 @@ def _fill(
     path: _format.Path,
     param: nnx.Param,
     parts: list[_format.Tensor],
-    tensors: _files.Tensors,
+    tensors: _weights.Tensors,
 ) -> jax.Array:
     """Reads the tensors of one parameter into one array, each device's block for itself."""
     stored = [tensors.pop(part.name) for part in parts]
-    for part, tensor in zip(parts, stored, strict=True):
-        if tensor.shape != part.shape:
-            raise ValueError(
-                f"{part.name} has shape {tensor.shape}, but {_files.CONFIG} asks for {part.shape}."
-            )
 
-    def block(index: _files.Block) -> np.ndarray:
+    def block(index: _weights.Block) -> np.ndarray:
         if parts[0].layer is ...:
             return _read(parts[0], stored[0], index, param.dtype)
         chosen = range(len(parts))[index[0]]
@@ -159,7 +201,7 @@ def _fill(
 
 
 def _read(
-    part: _format.Tensor, stored: _files.Stored, index: _files.Block, dtype: DTypeLike
+    part: _format.Tensor, stored: _weights.Stored, index: _weights.Block, dtype: DTypeLike
 ) -> np.ndarray:
     """One block of a parameter (of one layer of it), in its dtype."""
     block = tuple(index[part.axes.index(axis)] for axis in range(len(index)))
@@ -167,11 +209,6 @@ def _read(
         value = stored.read(block)
     else:
         value = stored.whole().reshape(part.plain)[block]
-    if not jnp.issubdtype(value.dtype, jnp.floating):
-        raise ValueError(
-            f"{part.name} has dtype {value.dtype}; quantized checkpoints cannot be read, "
-            "save the model in a floating dtype."
-        )
     return part.to_parameter(value).astype(dtype)
 
 

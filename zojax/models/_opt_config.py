@@ -4,6 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from zojax.models import _config
+from zojax.models._fields import Depth, NotNegative, Size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,24 +32,25 @@ class OPTConfig(_config.Config):
       _remove_final_layer_norm: True in some old pre-norm checkpoints that lack the last norm.
 
     Raises:
-      ValueError: if a size is below 1 or the heads do not divide `hidden_size`.
+      ValueError: if a setting is not what its annotation says, or the heads do not divide
+        `hidden_size`.
     """
 
     model_type: ClassVar[str] = "opt"
 
-    vocab_size: int = 50272
-    hidden_size: int = 768
-    num_hidden_layers: int = 12
-    ffn_dim: int = 3072
-    num_attention_heads: int = 12
-    max_position_embeddings: int = 2048
-    word_embed_proj_dim: int | None = None
+    vocab_size: Size = 50272
+    hidden_size: Size = 768
+    num_hidden_layers: Depth = 12
+    ffn_dim: Size = 3072
+    num_attention_heads: Size = 12
+    max_position_embeddings: Size = 2048
+    word_embed_proj_dim: Size | None = None
     do_layer_norm_before: bool = True
     activation_function: str = "relu"
     enable_bias: bool = True
     layer_norm_elementwise_affine: bool = True
     tie_word_embeddings: bool = True
-    init_std: float = 0.02
+    init_std: NotNegative = 0.02
     pad_token_id: int | None = 1
     bos_token_id: int | None = 2
     eos_token_id: int | tuple[int, ...] | None = 2
@@ -56,19 +58,7 @@ class OPTConfig(_config.Config):
     _remove_final_layer_norm: bool = False
 
     def __post_init__(self):
+        super().__post_init__()
         if self.word_embed_proj_dim is None:
             object.__setattr__(self, "word_embed_proj_dim", self.hidden_size)
-        object.__setattr__(self, "eos_token_id", _config.hashable(self.eos_token_id))
-        _config.check_sizes(self, _SIZES)
         _config.check_divides(self, "num_attention_heads", "hidden_size")
-
-
-_SIZES = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "ffn_dim",
-    "num_attention_heads",
-    "max_position_embeddings",
-    "word_embed_proj_dim",
-)

@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
 from zojax._typing import Key
-from zojax.models import _config, _files, _heads, _load
+from zojax.models import _config, _fields, _files, _heads, _load
 from zojax.models._heads import Head
 from zojax.models._placement import Placement, Rules
 from zojax.models.bert import BERT
@@ -40,13 +40,20 @@ def from_pretrained(
     key: Key | None = None,
     mesh: Mesh | None = None,
     rules: Rules = (),
+    allow_pickle: bool = False,
 ) -> nnx.Module:
     """Loads a model from a Hugging Face checkpoint.
 
-    The weights are, in this order of preference, `model.safetensors`, `flax_model.msgpack` or
-    `pytorch_model.bin` (this one needs torch), each in one file or in shards. Parameters are read
-    one at a time, and of safetensors the block of each device alone: the peak of memory is what the
-    devices hold plus the largest block (for msgpack, plus what is still unread).
+    The weights are, in this order of preference, `model.safetensors`, `flax_model.msgpack` or, with
+    `allow_pickle`, `pytorch_model.bin`, each in one file or in shards. Parameters are read one at a
+    time, and of safetensors the block of each device alone: the peak of memory is what the devices
+    hold plus the largest block (for msgpack, plus what is still unread).
+
+    A checkpoint is not trusted. No code in it is run: what its config says of code of its own
+    (`auto_map`) is left aside, and a model that no family here describes is refused. No file
+    outside of its folder is read, whatever its links and its index say; the links of the Hub's own
+    cache are followed. Config and tensors are compared by names, shapes and dtypes before anything
+    is built.
 
     Args:
       path_or_id: a folder with `config.json` and weights, or the id of a model on the Hub, such as
@@ -63,6 +70,9 @@ def from_pretrained(
         matches gives the spec of the parameter, which for stacked layers begins with their axis.
         Parameters that none matches are replicated. Or a function of path and shape to a spec, such
         as `zojax.models.tensor_parallel(mesh, "model")` or `fully_sharded(mesh, "model")`.
+      allow_pickle: whether `pytorch_model.bin` is read where there is nothing else. It is a pickle;
+        torch, which has to be installed, reads it with `weights_only=True`, so that no code in it
+        runs.
 
     Returns:
       The model, its family chosen by `model_type` in `config.json`.
@@ -70,8 +80,9 @@ def from_pretrained(
     Raises:
       FileNotFoundError: if there is no such folder or model, or `config.json`, all weight files or
         a shard is missing.
-      ValueError: if the family or the head is unknown, config and tensors disagree (a tensor is
-        missing, has another shape, or has no place), or a rule fits no parameter.
+      ValueError: if the family or the head is unknown, a setting is not what it should be, config
+        and tensors disagree (a tensor is missing, has another shape, or has no place), tensors are
+        quantized, a file is damaged or outside of the folder, or a rule fits no parameter.
       TypeError: if the key is no typed key.
       ImportError: if the only weights are PyTorch's and torch is not installed.
 
@@ -82,13 +93,16 @@ def from_pretrained(
         raise ValueError(f"dtype must be a floating dtype such as jnp.float32, not {dtype!r}.")
     if key is not None:
         _keys.check(key)
-    folder = _files.locate(path_or_id)
+    if num_labels is not None:
+        _config.check_num_labels(num_labels)
+    folder = _files.locate(path_or_id, allow_pickle=allow_pickle)
     settings = _files.read_config(folder)
-    family = _family(settings, folder)
-    if head == "checkpoint":
-        head = _heads.of_checkpoint(family.architectures, settings)
+    with _files.naming(folder / _files.CONFIG):
+        family = _family(settings)
+        if head == "checkpoint":
+            head = _heads.of_checkpoint(family.architectures, settings)
+        config = family.config_class.from_dict(settings)
     _heads.check(family.architectures, head)
-    config = family.config_class.from_dict(settings)
     if num_labels is not None:
         config = dataclasses.replace(config, labels=_config.unnamed(num_labels))
     return _load.load(
@@ -99,14 +113,17 @@ def from_pretrained(
         dtype=dtype,
         rngs=None if key is None else nnx.Rngs(key),
         placement=Placement(mesh, rules),
+        allow_pickle=allow_pickle,
     )
 
 
-def _family(settings, folder):
+def _family(settings):
     known, model_type = families(), settings.get("model_type")
-    if model_type not in known:
+    if not isinstance(model_type, str) or model_type not in known:
+        own = settings.get("auto_map")
+        code = f" Its own code (auto_map = {_fields.shown(own)}) is not run." if own else ""
         raise ValueError(
-            f"model_type is {model_type!r} in {folder / _files.CONFIG}; "
-            f"zojax.models has {', '.join(sorted(known))}."
+            f"model_type is {_fields.shown(model_type)}; zojax.models has "
+            f"{', '.join(sorted(known))}.{code}"
         )
     return known[model_type]

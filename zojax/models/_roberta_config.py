@@ -4,6 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from zojax.models._bert_config import BERTConfig
+from zojax.models._fields import Size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +22,7 @@ class RoBERTaConfig(BERTConfig):
 
     model_type: ClassVar[str] = "roberta"
 
-    vocab_size: int = 50265
+    vocab_size: Size = 50265
     pad_token_id: int | None = 1
     bos_token_id: int | None = 0
     eos_token_id: int | tuple[int, ...] | None = 2

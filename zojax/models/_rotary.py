@@ -24,6 +24,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from zojax.models import _fields
+
 _SETTINGS = {
     "default": (),
     "linear": ("factor",),
@@ -60,6 +62,7 @@ class Rope:
     original_max_position_embeddings: int | None = None
 
     def __post_init__(self):
+        _fields.check(self)
         if self.rope_type not in _SETTINGS:
             raise ValueError(
                 f"rope_type is {self.rope_type!r}; zojax.models has {', '.join(_SETTINGS)}."

@@ -4,6 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from zojax.models import _config
+from zojax.models._fields import Depth, NotNegative, Size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,30 +27,27 @@ class ViTConfig(_config.Config):
       labels: names of the outputs of a classifier.
 
     Raises:
-      ValueError: if a size is below 1, the heads do not divide `hidden_size`, or a patch is larger
-        than the image.
+      ValueError: if a setting is not what its annotation says, the heads do not divide
+        `hidden_size`, or a patch is larger than the image.
     """
 
     model_type: ClassVar[str] = "vit"
 
-    hidden_size: int = 768
-    num_hidden_layers: int = 12
-    num_attention_heads: int = 12
-    intermediate_size: int = 3072
+    hidden_size: Size = 768
+    num_hidden_layers: Depth = 12
+    num_attention_heads: Size = 12
+    intermediate_size: Size = 3072
     hidden_act: str = "gelu"
-    initializer_range: float = 0.02
-    layer_norm_eps: float = 1e-12
-    image_size: int | tuple[int, int] = 224
-    patch_size: int | tuple[int, int] = 16
-    num_channels: int = 3
+    initializer_range: NotNegative = 0.02
+    layer_norm_eps: NotNegative = 1e-12
+    image_size: Size | tuple[Size, Size] = 224
+    patch_size: Size | tuple[Size, Size] = 16
+    num_channels: Size = 3
     qkv_bias: bool = True
     labels: tuple[str, ...] = _config.unnamed(2)
 
     def __post_init__(self):
-        for name in ("image_size", "patch_size"):
-            object.__setattr__(self, name, _config.hashable(getattr(self, name)))
-            _check_sides(name, getattr(self, name))
-        _config.check_sizes(self, _SIZES)
+        super().__post_init__()
         _config.check_divides(self, "num_attention_heads", "hidden_size")
         if min(self.grid_shape) < 1:
             raise ValueError(
@@ -73,22 +71,5 @@ class ViTConfig(_config.Config):
         return image[0] // patch[0], image[1] // patch[1]
 
 
-_SIZES = (
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "num_channels",
-)
-
-
 def _sides(size: int | tuple[int, int]) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else size
-
-
-def _check_sides(name: str, size: object) -> None:
-    sides = size if isinstance(size, tuple) else (size, size)
-    if len(sides) != 2 or not all(isinstance(side, int) and side >= 1 for side in sides):
-        raise ValueError(
-            f"{name} must be an integer of at least 1, or a height and a width, not {size!r}."
-        )

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from zojax.models import _gated_config
+from zojax.models._fields import Size
 from zojax.models._gated_config import GatedConfig
 from zojax.models._gated_decoder import GatedDecoder
 from zojax.models._gated_layers import Extras
@@ -33,11 +34,11 @@ class Qwen3Config(GatedConfig):
 
     model_type: ClassVar[str] = "qwen3"
 
-    vocab_size: int = 151936
-    intermediate_size: int = 22016
-    num_key_value_heads: int | None = 32
-    head_dim: int | None = 128
-    max_position_embeddings: int = 32768
+    vocab_size: Size = 151936
+    intermediate_size: Size = 22016
+    num_key_value_heads: Size | None = 32
+    head_dim: Size | None = 128
+    max_position_embeddings: Size = 32768
     attention_bias: bool = False
 
     @classmethod

@@ -14,15 +14,13 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-import safetensors
 from flax import nnx
 from jax.typing import DTypeLike
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
+from zojax.models import _adapter_files
 from zojax.prefix import _module
 
-_CONFIG = "adapter_config.json"
-_WEIGHTS = "adapter_model.safetensors"
 _TENSOR = "prompt_embeddings"
 _TASKS = {"language_model": "CAUSAL_LM", "classifier": "SEQ_CLS"}
 
@@ -46,18 +44,14 @@ def save_peft(
       ValueError: if it has no prefix.
     """
     prefix = _module.of(model)
-    if not hasattr(model, "extend"):
-        raise TypeError(
-            f"{type(model).__name__} is no decoder, and PEFT has prefixes for these alone; save "
-            "nnx.state(model, zojax.prefix.PrefixParam) with orbax instead"
-        )
+    _check_decoder(model)
     pair = np.stack([np.asarray(prefix.past_key[...]), np.asarray(prefix.past_value[...])])
     _, layers, length, heads, width = pair.shape
     embeddings = pair.transpose(2, 1, 0, 3, 4).reshape(length, -1)
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {_TENSOR: np.ascontiguousarray(embeddings)}
-    save_file(tensors, folder / _WEIGHTS, metadata={"format": "pt"})
+    save_file(tensors, folder / _adapter_files.WEIGHTS, metadata={"format": "pt"})
     config = {
         "peft_type": "PREFIX_TUNING",
         "task_type": _TASKS.get(model.head),
@@ -72,7 +66,7 @@ def save_peft(
         "inference_mode": True,
     }
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
-    (folder / _CONFIG).write_text(text, encoding="utf-8")
+    (folder / _adapter_files.CONFIG).write_text(text, encoding="utf-8")
 
 
 def load_peft(
@@ -89,14 +83,16 @@ def load_peft(
 
     Raises:
       FileNotFoundError: if a file is missing.
-      ValueError: if the adapter is of another kind, or does not fit the model, or the model has a
-        prefix.
+      TypeError: if the model is no decoder.
+      ValueError: if a file is damaged, the adapter is of another kind, or does not fit the model,
+        or the model has a prefix.
     """
     _module.check_plain(model)
+    _check_decoder(model)
     folder = Path(directory)
-    config = _read_config(folder)
-    cache = model.empty_cache(1, config["num_virtual_tokens"])
-    layers, _, length, heads, width = cache.memory.key.shape
+    length = _length(_adapter_files.read_config(folder), folder / _adapter_files.CONFIG)
+    # Of one slot: a length of the file's may be anything.
+    layers, _, _, heads, width = model.empty_cache(1, 1).memory.key.shape
     embeddings = _read_tensor(folder)
     if embeddings.shape != (length, layers * 2 * heads * width):
         raise ValueError(
@@ -108,22 +104,30 @@ def load_peft(
     return _module.with_prefix(model, *(jnp.asarray(array, dtype) for array in pair))
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / _CONFIG
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} has no {_CONFIG}, so it is not an adapter of PEFT")
-    config = json.loads(path.read_text(encoding="utf-8"))
+def _check_decoder(model: nnx.Module) -> None:
+    if not hasattr(model, "extend"):
+        raise TypeError(
+            f"{type(model).__name__} is no decoder, and PEFT has prefixes for these alone; save "
+            "and restore nnx.state(model, zojax.prefix.PrefixParam) with orbax instead"
+        )
+
+
+def _length(config: dict[str, Any], path: Path) -> int:
+    """How many tokens the prefix stands for."""
+    # A projection is left out of what PEFT saves: the tensor is what comes out of it.
     if config.get("peft_type") != "PREFIX_TUNING":
         raise ValueError(f"{path} is of peft_type {config.get('peft_type')!r}, not PREFIX_TUNING")
-    # A projection is left out of what PEFT saves: the tensor is what comes out of it.
-    return config
+    length = config.get("num_virtual_tokens")
+    if not isinstance(length, int) or isinstance(length, bool) or length < 1:
+        raise ValueError(f"{path}: num_virtual_tokens must be an integer above 0, not {length!r}")
+    return length
 
 
 def _read_tensor(folder: Path) -> np.ndarray:
-    path = folder / _WEIGHTS
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} has no {_WEIGHTS}")
-    try:
-        return load_file(path)[_TENSOR]
-    except (safetensors.SafetensorError, KeyError) as error:
-        raise ValueError(f"{path} is damaged, or holds no {_TENSOR} ({error})") from error
+    tensors = _adapter_files.read_tensors(folder)
+    if tensors.keys() != {_TENSOR}:
+        raise ValueError(
+            f"{folder / _adapter_files.WEIGHTS} must hold {_TENSOR} alone, not "
+            f"{sorted(tensors)[:5]}; it is of another kind of adapter"
+        )
+    return tensors[_TENSOR]

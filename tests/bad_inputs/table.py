@@ -1,0 +1,14 @@
+"""All bad inputs, by kind."""
+
+from tests.bad_inputs import adapters, calls, checkpoints, command_lines, configs, rows
+from tests.bad_inputs.case import BadInput
+
+TABLE: dict[str, list[BadInput]] = {
+    "API calls": calls.CASES,
+    "command lines": command_lines.CASES,
+    "configs": configs.CASES,
+    "checkpoints": checkpoints.CASES,
+    "adapters": adapters.CASES,
+    "rows": rows.CASES,
+}
+CASES = [case for cases in TABLE.values() for case in cases]
