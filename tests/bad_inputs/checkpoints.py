@@ -170,7 +170,7 @@ CASES = [
     _case("transposed", _tensor(lambda t: t.T.copy()), r"has shape \(16, 40\), .*\(40, 16\)"),
     _case(
         "a number for a table",
-        _tensor(lambda t: t[0, 0].reshape(())),
+        _tensor(lambda t: np.full((), 1, t.dtype)),
         r"has shape \(\), but .*\(40, 16\)",
     ),
     _case("an unknown head", lambda _: None, "head 'pooler' is none of", head="pooler"),

@@ -24,7 +24,7 @@ def _of(source, message, **settings):
         path.write_text(json.dumps(json.loads(path.read_text()) | settings))
         return lambda: models.from_pretrained(folder)
 
-    said = ", ".join(f"{name}={str(value)[:50]}" for name, value in settings.items())
+    said = ", ".join(f"{name}={str(value)[:99]}" for name, value in settings.items())
     return BadInput(f"config of {source.name}: {said}", prepare, rf"config\.json: {message}")
 
 

@@ -69,7 +69,7 @@ def test_a_missing_config_is_named(folder):
 
 def test_an_unknown_family_lists_those_that_exist(folder):
     configure(folder, model_type="mamba")
-    with pytest.raises(ValueError, match=r"model_type is 'mamba' .*zojax\.models has .*opt"):
+    with pytest.raises(ValueError, match=r"model_type is 'mamba'; zojax\.models has .*opt"):
         from_pretrained(folder)
 
 
