@@ -8,8 +8,8 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from experiments._job import Job, run_key
-from experiments._methods import METHODS
+from experiments._job import Job
+from experiments._optimizer import make_optimizer
 from experiments._processes import agree, is_first
 from experiments._settings import Settings
 from zojax import training
@@ -48,13 +48,11 @@ def choose_chunk_size(
 
 def _choose(settings: Settings, job: Job, loss: Callable[..., jax.Array]) -> Any:
     data = job.objective.data
-    longest = np.argsort(data.lengths())[-settings.batch_size :]  # of the run
+    longest = np.argsort(data.lengths())[-settings.part_size :]  # of the run
     batch = job.layout.share(data.batch(longest))
 
     def program_for(chunk_size: int) -> jax.stages.Lowered:
-        tx = METHODS[settings.method].make(
-            settings, run_key(settings), chunk_size, job.layout.step_axes
-        )
+        tx = make_optimizer(settings, chunk_size, job.layout.step_axes)
         state = jax.eval_shape(tx.init, job.params)
         step = training.make_step(tx, loss)
         return step.lower(job.params, state, frozen=job.frozen, batch=batch)

@@ -26,8 +26,8 @@ def make_evaluate(
     *,
     batch_size: int,
     layout: "Layout | None" = None,
-) -> Callable[[Any, tasks.Split], tasks.Evaluation]:
-    """Returns `(weights, split) -> Evaluation`, whose programs are compiled once.
+) -> Callable[..., tasks.Evaluation]:
+    """Returns `(weights, split, watch=...) -> Evaluation`, whose programs are compiled once.
 
     Args:
       task: whose metric judges.

@@ -60,6 +60,11 @@ def backpropagate() -> optax.GradientTransformationExtraArgs:
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
 
-def adamw(learning_rate: float) -> optax.GradientTransformationExtraArgs:
-    """AdamW as optax has it, at a constant learning rate, which withholds what is not finite."""
-    return zojax.skip_nonfinite(optax.chain(backpropagate(), optax.adamw(learning_rate)))
+def adamw(
+    learning_rate: optax.ScalarOrSchedule,
+    weight_decay: float = 1e-4,
+    weight_decay_mask: Any = None,
+) -> optax.GradientTransformationExtraArgs:
+    """AdamW as optax has it, which withholds what is not finite."""
+    rule = optax.adamw(learning_rate, weight_decay=weight_decay, mask=weight_decay_mask)
+    return zojax.skip_nonfinite(optax.chain(backpropagate(), rule))

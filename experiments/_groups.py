@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+# Updates between two lines of the log; no group is longer.
+LOG_EVERY = 10
 _Batch = dict[str, np.ndarray]
 
 

@@ -1,6 +1,5 @@
 """What a run needs before its first step: data and a model that fit together."""
 
-import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -8,6 +7,7 @@ from flax import nnx
 
 from experiments import tasks
 from experiments._adapters import ADAPTERS
+from experiments._config_file import to_yaml
 from experiments._inputs import checked_length, load_model, open_run
 from experiments._layout import Layout
 from experiments._objectives import Objective, make_objective
@@ -55,7 +55,7 @@ def prepare(settings: Settings) -> Job:
 
 
 def _prepare(settings: Settings) -> Job:
-    layout = Layout(settings.batch_size, settings.axes, settings.shard)
+    layout = Layout(settings.part_size, settings.axes, settings.shard)
     task, examples = tasks.load_task(
         settings.task,
         template=settings.template,
@@ -87,7 +87,7 @@ def _prepare(settings: Settings) -> Job:
     graphdef, *weights = nnx.split(model, adapter.trained, ...)
     params, frozen = layout.replicate(weights)
     if is_first():
-        open_run(settings.out, dataclasses.asdict(settings), resume=settings.resume)
+        open_run(settings.out, to_yaml(settings), resume=settings.resume)
     return Job(graphdef, params, frozen, processor, task, splits, objective, layout)
 
 

@@ -13,6 +13,7 @@ import optax
 
 import zojax
 from experiments import _first_order
+from experiments._schedules import scaled
 from zojax import Axes
 
 
@@ -20,7 +21,7 @@ class MethodSettings(Protocol):
     """What a method is told of the settings of a run; nothing that it needs is None there."""
 
     @property
-    def learning_rate(self) -> float: ...
+    def rate(self) -> optax.ScalarOrSchedule: ...
     @property
     def radius(self) -> float: ...
     @property
@@ -29,6 +30,12 @@ class MethodSettings(Protocol):
     def sampler(self) -> str: ...
     @property
     def sampler_rank(self) -> int: ...
+    @property
+    def weight_decay(self) -> float: ...
+    @property
+    def weight_decay_mask(self) -> Callable[[Any], Any]: ...
+    @property
+    def accumulate(self) -> int: ...
 
 
 # settings, key, chunk size (1 if left out), axes of the mesh (none if left out)
@@ -57,6 +64,7 @@ class Recipe(NamedTuple):
       prefix_learning_rate: for a prefix; None where it was not searched, and LoRA's is taken.
       needs_lora: whether it only trains LoRA adapters.
       one_direction: whether an update takes a single one.
+      is_descent: whether an update is the estimate times the learning rate, for all weights.
     """
 
     make: Method
@@ -70,6 +78,7 @@ class Recipe(NamedTuple):
     prefix_learning_rate: float | None = None
     needs_lora: bool = False
     one_direction: bool = False
+    is_descent: bool = False
 
     def rate(self, adapter: str) -> float:
         """The learning rate for what is trained: "none" for all weights, "lora" or "prefix"."""
@@ -109,23 +118,32 @@ def _no_base(num_queries: int) -> int:
     return num_queries
 
 
-def _probe(settings: MethodSettings) -> dict[str, Any]:
-    """What every method with a law of its own choice is told."""
+def _common(settings: MethodSettings, axes: Axes) -> dict[str, Any]:
+    """What every method without gradients is told."""
     return {
         "radius": settings.radius,
-        "num_queries": settings.num_queries,
-        "sampler": SAMPLERS[settings.sampler](settings),
+        "weight_decay": settings.weight_decay,
+        "weight_decay_mask": settings.weight_decay_mask,
+        "accumulate": settings.accumulate,
+        "axes": axes,
     }
 
 
 def _simple(method: Callable[..., Any], **options: Any) -> Method:
-    """A method that is told its learning rate, key and probe, and nothing else by the settings."""
+    """A method with a law of its own choice, of which the settings say nothing else."""
 
     def make(
         settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
     ) -> optax.GradientTransformationExtraArgs:
-        given = _probe(settings) | {"chunk_size": chunk_size, "axes": axes}
-        return method(settings.learning_rate, key, **given, **options)
+        return method(
+            settings.rate,
+            key,
+            num_queries=settings.num_queries,
+            sampler=SAMPLERS[settings.sampler](settings),
+            chunk_size=chunk_size,
+            **_common(settings, axes),
+            **options,
+        )
 
     return make
 
@@ -134,15 +152,14 @@ def _zo_muon(
     settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
 ) -> optax.GradientTransformationExtraArgs:
     return zojax.zo_muon(
-        settings.learning_rate,
+        settings.rate,
         key,
         # The ratio in the paper's code for vision models; its code for OPT-13B has 1e-5.
-        learning_rate_1d=1e-2 * settings.learning_rate,
-        radius=settings.radius,
+        learning_rate_1d=scaled(1e-2, settings.rate),
         num_queries=settings.num_queries,
         rank=settings.sampler_rank,
         chunk_size=chunk_size,
-        axes=axes,
+        **_common(settings, axes),
     )
 
 
@@ -150,12 +167,11 @@ def _loren(
     settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
 ) -> optax.GradientTransformationExtraArgs:
     return zojax.loren(
-        settings.learning_rate,
+        settings.rate,
         key,
-        radius=settings.radius,
         num_queries=settings.num_queries,
         chunk_size=chunk_size,
-        axes=axes,
+        **_common(settings, axes),
     )
 
 
@@ -164,19 +180,20 @@ def _ar1_zo(
 ) -> optax.GradientTransformationExtraArgs:
     del chunk_size  # one direction
     sampler = SAMPLERS[settings.sampler](settings)
-    radius = settings.radius
-    return zojax.ar1_zo(settings.learning_rate, key, radius=radius, sampler=sampler, axes=axes)
+    return zojax.ar1_zo(settings.rate, key, sampler=sampler, **_common(settings, axes))
 
 
 def _adamw(
     settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
 ) -> optax.GradientTransformationExtraArgs:
     del key, chunk_size, axes
-    return _first_order.adamw(settings.learning_rate)
+    return _first_order.adamw(settings.rate, settings.weight_decay, settings.weight_decay_mask)
 
 
 METHODS: dict[str, Recipe] = {
-    "mezo": Recipe(_simple(zojax.mezo), _pairs, 1e-4, 1e-2, prefix_learning_rate=1.0),
+    "mezo": Recipe(
+        _simple(zojax.mezo), _pairs, 1e-4, 1e-2, prefix_learning_rate=1.0, is_descent=True
+    ),
     "mezo_adam": Recipe(_simple(zojax.mezo_adam), _pairs, 1e-3, 1e-2, prefix_learning_rate=3e-2),
     "mezo_bcd": Recipe(_simple(zojax.mezo_bcd), _pairs, 1e-3, 3e-2, samplers=_DENSE),
     "zo_muon": Recipe(
@@ -207,7 +224,13 @@ METHODS: dict[str, Recipe] = {
         one_direction=True,
     ),
     "zo_sgd": Recipe(
-        _simple(zojax.zo_sgd), _one_sided, 1e-3, 1e-2, num_queries=10, samplers=_SPHERE
+        _simple(zojax.zo_sgd),
+        _one_sided,
+        1e-3,
+        1e-2,
+        num_queries=10,
+        samplers=_SPHERE,
+        is_descent=True,
     ),
     "zo_sign_sgd": Recipe(
         _simple(zojax.zo_sign_sgd), _one_sided, 3e-4, 3e-3, num_queries=10, samplers=_SPHERE

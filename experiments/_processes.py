@@ -112,6 +112,11 @@ def agree(number: int) -> int:
     return int(multihost_utils.broadcast_one_to_all(np.int32(number)))
 
 
+def agree_rate(rate: float) -> float:
+    """The number of process 0, to three digits; all processes have to ask."""
+    return float(f"{float(multihost_utils.broadcast_one_to_all(np.float32(rate))):.3g}")
+
+
 @contextlib.contextmanager
 def failing_together() -> Iterator[None]:
     """A ValueError or OSError of one process becomes one of all, which wait for each other here.

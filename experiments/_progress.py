@@ -15,11 +15,21 @@ from rich.progress import (
 )
 from rich.table import Column
 
+# Of a float32 number, relative to it.
+_ROUNDING = 2.0**-24
+
 
 class Window:
-    """Collects what calls measured, without waiting for any of them, until somebody reads."""
+    """Collects what calls measured, without waiting for any of them, until somebody reads.
 
-    def __init__(self):
+    Args:
+      accumulate: calls that a step is made of.
+      difference: the radius times the queries of a step, which make of a coefficient about the
+        difference between losses that it stands for; None for a method without any.
+    """
+
+    def __init__(self, accumulate: int = 1, difference: float | None = None):
+        self._accumulate, self._difference = accumulate, difference
         self._measured: list[dict[str, jax.Array]] = []
         self._tokens = 0
         self._start = time.perf_counter()
@@ -45,25 +55,47 @@ class Window:
           step: how many steps the run has made.
 
         Returns:
-          The mean of the finite losses (nan if there was none), the loss evaluations and the
-          updates withheld since the run began, and the tokens (or pictures) that met the model a
-          second.
+          The mean of the finite losses (nan if there was none), the loss evaluations of a whole
+          batch and the updates withheld since the run began, the tokens (or pictures) that met the
+          model and the loss evaluations a second, and `coefficient_snr`: the typical difference
+          between the losses along a direction over what rounding makes of a float32 loss, 2⁻²⁴ of
+          it. Near 1 the estimates are rounding, and the radius is too small; with narrower
+          activations rounding is coarser than this.
         """
         calls = jax.device_get(self._measured)
         seconds = time.perf_counter() - self._start
-        measured = {name: np.hstack([call[name] for call in calls]) for name in calls[0]}
+        measured = self._by_step(calls)
         losses = measured["value"].astype(np.float64)
         losses = losses[np.isfinite(losses)]
-        evaluations = int(measured["num_evaluations"][-1])
+        evaluations = int(measured["num_evaluations"][-1]) // self._accumulate
         numbers = {
             "loss_evaluations": evaluations,
             "train_loss": float(losses.mean()) if losses.size else math.nan,
             "num_nonfinite": int(measured["num_nonfinite"][-1]),
             "tokens_per_second": self._tokens * evaluations / step / seconds,
+            "evaluations_per_second": len(measured["value"]) * evaluations / step / seconds,
         }
+        if self._difference is not None:
+            typical = np.sqrt(np.mean(np.square(measured["coefficients"], dtype=np.float64)))
+            rounding = _ROUNDING * abs(numbers["train_loss"])
+            snr = self._difference * typical / rounding if rounding else math.nan
+            numbers["coefficient_snr"] = float(snr)
         self._measured, self._tokens = [], 0
         self.restart_clock()
         return numbers
+
+    def _by_step(self, calls: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """Arrays that lead with the steps of the window.
+
+        What a step measured is known when its last call is done.
+        """
+
+        def of_steps(name: str) -> np.ndarray:
+            last = calls[0][name].shape[-1:] if name == "coefficients" else ()
+            rows = np.concatenate([np.reshape(call[name], (-1, *last)) for call in calls])
+            return rows[self._accumulate - 1 :: self._accumulate]
+
+        return {name: of_steps(name) for name in calls[0]}
 
 
 class ProgressView:
@@ -113,6 +145,10 @@ class ProgressView:
         text = f"loss [bold]{numbers['train_loss']:.3f}[/]{self._dev} · {spent:,} evals · {last}"
         self._bar.update(self._task, completed=step, numbers=text)
 
+    def evaluating(self, done: int, total: int) -> None:
+        """Shows how far an evaluation is."""
+        self._bar.update(self._task, numbers=f"evaluating {done:,} of {total:,}")
+
     def evaluated(self, step: int, score: float, loss: float, numbers: dict[str, float]) -> None:
         """Shows the score on the validation split."""
         self._dev = f" · dev [bold]{score:.1%}[/]"
@@ -129,6 +165,8 @@ class ProgressView:
             )
 
     def __enter__(self) -> "ProgressView":
+        if not self._console.is_terminal:
+            self._console.print("compiling the update …", highlight=False)
         self._bar.start()
         return self
 

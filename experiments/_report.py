@@ -24,6 +24,7 @@ class Result:
 
     Attributes:
       out: the folder with everything; `out / "model"` is the fine-tuned model.
+      learning_rate: of the run, or that of its schedule at the highest.
       best_step: after so many updates that model was made: the evaluation with the least
         validation loss.
       score_before: what the task's metric, usually accuracy, says of the test split before the
@@ -41,6 +42,7 @@ class Result:
     """
 
     out: Path
+    learning_rate: float
     best_step: int
     score_before: float
     score_after: float
@@ -55,7 +57,7 @@ class Result:
 
 
 def summarize(
-    out: Path,
+    settings: Settings,
     best_step: int,
     loss_evaluations: int,
     num_nonfinite: int,
@@ -63,11 +65,12 @@ def summarize(
     costs: Costs,
 ) -> Result:
     """Returns the numbers of a run, with the scores and losses that its metrics hold."""
-    records = training.read_metrics(out)
+    records = training.read_metrics(settings.out)
     tests = [record["test_score"] for record in records if "test_score" in record]
     losses = [record["validation_loss"] for record in records if "validation_loss" in record]
     return Result(
-        out=out,
+        out=settings.out,
+        learning_rate=settings.learning_rate,
         best_step=best_step,
         score_before=tests[0],
         score_after=tests[-1],
@@ -108,7 +111,11 @@ def describe(console: Console, settings: Settings, job: Job) -> None:
 
 
 def _numbers(settings: Settings) -> str:
-    rate = f"learning rate {settings.learning_rate:g}"
+    rate = "learning rate " + (
+        "to be found" if settings.learning_rate == "auto" else f"{settings.learning_rate:g}"
+    )
+    if settings.schedule != "constant":
+        rate += f" ({settings.schedule})"
     if settings.radius is None:
         return f"gradients, {rate}"
     queries = f"{settings.num_queries} quer{'y' if settings.num_queries == 1 else 'ies'} a step"

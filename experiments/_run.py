@@ -1,5 +1,6 @@
 """What the parts of a run share: its data, its programs, its folder."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,9 +11,12 @@ import numpy as np
 from rich.console import Console
 
 from experiments import tasks
-from experiments._groups import Group, groups
+from experiments._diagnostics import Diagnostics
+from experiments._groups import LOG_EVERY, Group, groups
 from experiments._job import Job
-from experiments._settings import LOG_EVERY, Settings
+from experiments._metrics_writers import Writer
+from experiments._settings import Settings
+from experiments._status import showing
 from zojax import training
 
 
@@ -23,39 +27,49 @@ class Run:
     Attributes:
       settings: of the run.
       job: its data.
-      judge: `(params, split) -> Evaluation`.
+      judge: `(params, split, watch=...) -> Evaluation`.
       checkpoints: in the folder of the run.
-      metrics: in the folder of the run; None in a process that writes none.
+      writers: of its numbers; none in a process that writes none.
+      diagnostics: more numbers for them; None where nobody asked.
       console: where the user looks.
     """
 
     settings: Settings
     job: Job
-    judge: Callable[[Any, tasks.Split], tasks.Evaluation]
+    judge: Callable[..., tasks.Evaluation]
     checkpoints: training.Checkpoints
-    metrics: training.MetricsWriter | None
+    writers: list[Writer]
+    diagnostics: Diagnostics | None
     console: Console
 
     @property
     def batches(self) -> grain.MapDataset:
-        """This process's part of the batch of every step, the same one whenever it is asked for.
+        """This process's part of the batch of every call, the same one whenever it is asked for.
 
-        It knows of which batch it is a part, because all parts are padded to the same length.
+        It knows of which batch it is a part, because all parts are padded to the same length. With
+        `accumulate`, so many calls in a row have the parts of the batch of one step.
         """
         settings, data, layout = self.settings, self.job.objective.data, self.job.layout
-        order = training.batches(len(data.lengths()), settings.batch_size, settings.seed)
+        order = training.batches(len(data.lengths()), settings.part_size, settings.seed)
         return order.map(lambda whole: data.batch(layout.own(whole), whole))
 
     def batches_from(self, step: int) -> Iterator[dict[str, np.ndarray]]:
         """The batches of a step and all after it, the next ones made in a thread meanwhile."""
         ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
-        return iter(self.batches[step : self.settings.steps].to_iter_dataset(ahead))
+        calls = self.settings.accumulate
+        calls = slice(calls * step, calls * self.settings.steps)
+        return iter(self.batches[calls].to_iter_dataset(ahead))
 
     def groups_from(self, step: int) -> Iterator[Group]:
-        """The same batches, in groups that end wherever somebody looks."""
-        batches, size = self.batches_from(step), self.settings.steps_per_call
+        """The same batches, in groups of calls that end wherever somebody looks."""
+        calls, size = self.settings.accumulate, self.settings.steps_per_call
+
+        def stops(call: int) -> bool:
+            return call % calls == 0 and self.logs_at(call // calls)
+
+        size = 1 if size == 1 else calls * size
         put = self.job.layout.assemble
-        return groups(batches, size, start=step, stops=self.logs_at, put=put)
+        return groups(self.batches_from(step), size, start=calls * step, stops=stops, put=put)
 
     def logs_at(self, step: int) -> bool:
         """Whether the numbers of the last steps are read after a step."""
@@ -64,6 +78,12 @@ class Run:
     def evaluates_at(self, step: int) -> bool:
         """Whether there is an evaluation and a checkpoint after a step."""
         return step % self.settings.eval_every == 0 or step == self.settings.steps
+
+    @property
+    def difference(self) -> float | None:
+        """What `Window` is told of the directions."""
+        settings = self.settings
+        return None if settings.radius is None else settings.radius * settings.num_queries
 
     @property
     def metric(self) -> str:
@@ -75,17 +95,36 @@ class Run:
         """What the model reads."""
         return "img" if isinstance(self.job.task.kind, tasks.Images) else "tok"
 
-    def evaluate(self, params: Any, split: str, *, step: int, spent: int) -> tasks.Evaluation:
-        """Evaluates on a split and records it under the step and the loss evaluations spent."""
-        evaluation = self.judge(params, self.job.splits[split])
+    def evaluate(
+        self,
+        params: Any,
+        split: str,
+        *,
+        step: int,
+        spent: int,
+        watch: Callable[[int, int], None] | None = None,
+    ) -> tasks.Evaluation:
+        """Evaluates on a split and records it under the step and the loss evaluations spent.
+
+        Args:
+          params: of the model.
+          split: its name.
+          step: how many updates made the params.
+          spent: how many loss evaluations.
+          watch: told how far it is; None: a line of its own shows that.
+        """
+        with contextlib.ExitStack() as stack:
+            if watch is None:
+                watch = stack.enter_context(showing(self.console, f"evaluating on {split}"))
+            evaluation = self.judge(params, self.job.splits[split], watch=watch)
         found = {f"{split}_score": evaluation.score, f"{split}_loss": evaluation.loss}
         self.record(step, loss_evaluations=spent, **found)
         return evaluation
 
     def record(self, step: int, **numbers: float) -> None:
         """Writes metrics, in the process that does."""
-        if self.metrics is not None:
-            self.metrics.write(step, **numbers)
+        for writer in self.writers:
+            writer.write(step, **numbers)
 
     def begin(self, params: Any, state: Any) -> tuple[int, Any, Any]:
         """Evaluates what is there before the first step, or restores the latest checkpoint.
@@ -103,12 +142,21 @@ class Run:
         self.console.print(f"test {self.metric} before: {before.score:.1%}", highlight=False)
         return 0, params, state
 
-    def best(self, params: Any) -> tuple[int, Any]:
-        """Returns the step with the least validation loss, and its params."""
+    def is_out_of_patience(self, step: int) -> bool:
+        """Whether the last evaluations up to a step, `patience` of them, bettered nothing."""
+        patience, best = self.settings.patience, self.checkpoints.best_step
+        return (
+            patience is not None
+            and best is not None
+            and (step - best >= patience * self.settings.eval_every)
+        )
+
+    def best(self, params: Any, state: Any) -> tuple[int, Any, Any]:
+        """Returns the step with the least validation loss, and its params and state."""
         step = self.checkpoints.best_step
         if step != self.checkpoints.latest_step:
-            (params,) = self._restore(step, params=params)
-        return step, params
+            params, state = self._restore(step, params=params, state=state)
+        return step, params, state
 
     def _restore(self, step: int, **trees: Any) -> list[Any]:
         """Gives the memory of the trees back before their successors come."""

@@ -1,27 +1,29 @@
 """What a run of `finetune` is made of."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import optax
 
 from experiments._adapters import ADAPTERS
+from experiments._checks import (
+    check_mesh,
+    check_method,
+    check_names,
+    check_numbers,
+    check_schedule,
+    check_wandb,
+)
+from experiments._decay_mask import decay_mask
 from experiments._layout import SHARDS, parse_mesh
 from experiments._methods import METHODS, SAMPLERS
 from experiments._objectives import OBJECTIVES
+from experiments._schedules import SCHEDULES, make_schedule
 
 # float16 is left out: attention in float16 does not run on CPU, and bfloat16 does everywhere.
 DTYPES = ("float32", "bfloat16")
-# Updates between two lines of the log.
-LOG_EVERY = 10
-# What only a method without gradients has.
-_OF_DIRECTIONS = (
-    "radius",
-    "num_queries",
-    "sampler",
-    "sampler_rank",
-    "chunk_size",
-    "memory_budget_gib",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +67,28 @@ class Settings:
     """Updates."""
     batch_size: int = 16
     """Examples an update."""
-    learning_rate: float | None = None
-    """Constant over the run; None: the method's own, for the shipped model."""
+    learning_rate: float | Literal["auto"] | None = None
+    """auto: a short test finds one; None: the method's own, for the shipped model."""
+    schedule: Literal[tuple(SCHEDULES)] = "constant"
+    """How the learning rate goes on, as optax's schedule of that name does."""
+    warmup_steps: int = 0
+    """First updates, over which the learning rate grows in a line from 0."""
+    decay_steps: int | None = None
+    """Updates until a schedule comes to its end, warm-up included; None: steps."""
+    end_share: float = 0.0
+    """What is left of the learning rate at the end of a schedule, 0 to 1."""
+    weight_decay: float = 0.0
+    """Decoupled: what an update takes from a weight, times the learning rate."""
+    weight_decay_skip: tuple[str, ...] | None = None
+    """Weights that do not decay, by the ends of their paths; None: biases and scales of norms."""
+    accumulate: int = 1
+    """Parts that a batch is evaluated in, one after another: the memory of one part. Losses are
+    averaged, so nothing of the size of the weights is stored."""
+    ema_decay: float | None = None
+    """Evaluate and export the average a of the weights x, a = ema_decay a + (1 - ema_decay) x after
+    an update; it takes 4 bytes of memory for each trained weight. None: the weights themselves."""
+    patience: int | None = None
+    """Stop after so many evaluations in a row without a smaller validation loss; None: never."""
     radius: float | None = None
     """How far from the weights the loss is probed (the papers' epsilon); None: the method's own."""
     num_queries: int | None = None
@@ -80,12 +102,17 @@ class Settings:
     memory_budget_gib: float | None = None
     """For auto; None: 90 % of what jax has of the device, or, where that is not known (CPU), 1.05
     times what an update needs with one direction at a time."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    dtype: Literal[DTYPES] = "float32"
     """Of the weights."""
     max_length: int | None = None
     """Longer texts lose tokens on the left; None: what the model can, at most 2048."""
     eval_every: int = 100
     """Updates between evaluations; each comes with a checkpoint."""
+    diagnostics: bool = False
+    """Measure curvature and direction of the way with every line of the log, for three more loss
+    evaluations each."""
+    wandb: bool = False
+    """Send the numbers to Weights & Biases, too, by its own library."""
     steps_per_call: int = 1
     """Updates in one call of the device, where so many batches in a row have one shape; pays for
     models so small that a call takes about as long as an update."""
@@ -106,115 +133,47 @@ class Settings:
         # A notebook may pass paths as strings, and strings as paths.
         for name, kind in (("model", str), ("task", str), ("out", Path)):
             self._set(name, kind(getattr(self, name)))
-        self._check_names()
-        self._check_together()
+        check_names(self)
+        check_method(self)
         self._fill()
-        self._check_numbers()
-        self._check_mesh()
+        check_numbers(self)
+        check_schedule(self)
+        check_wandb(self)
+        check_mesh(self)
 
     @property
     def axes(self) -> dict[str, int] | None:
         """Those of the mesh, by name."""
         return None if self.mesh is None else parse_mesh(self.mesh)
 
-    def _check_mesh(self):
-        axes, recipe = self.axes or {}, METHODS[self.method]
-        if self.shard == "tensor" and "model" not in axes:
-            raise ValueError(
-                f"shard tensor cuts products over the axis model; got mesh {self.mesh!r}: say "
-                "--mesh model=N, with N devices"
-            )
-        if self.shard == "fsdp" and axes and not {"data", "model"} & axes.keys():
-            raise ValueError(
-                f"shard fsdp stores weights over the axis data or model; got mesh {self.mesh!r}: "
-                "add one of them"
-            )
-        if self.shard == "none" and axes.get("model", 1) > 1:
-            raise ValueError(
-                f"mesh {self.mesh!r} has an axis model, which shard none does not use; choose "
-                "--shard fsdp or tensor, or leave the axis out"
-            )
-        if "query" in axes and recipe.takes_gradients:
-            raise ValueError(
-                f"mesh {self.mesh!r} shares out directions, and method {self.method!r} has none; "
-                "leave the axis query out"
-            )
-        if "query" in axes and self.num_queries % axes["query"]:
-            raise ValueError(
-                f"num_queries {self.num_queries} cannot be shared out evenly among query="
-                f"{axes['query']} of the mesh; choose a multiple"
-            )
+    @property
+    def part_size(self) -> int:
+        """Examples of a batch that are evaluated at a time."""
+        return self.batch_size // self.accumulate
 
-    def _check_names(self):
-        known = {"method": METHODS, "dtype": DTYPES, "objective": OBJECTIVES}
-        known |= {"adapter": (None, *ADAPTERS), "sampler": (None, *SAMPLERS), "shard": SHARDS}
-        for name, choices in known.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"{name} {getattr(self, name)!r} is unknown; choose from "
-                    f"{', '.join(choice for choice in choices if choice)}"
-                )
-
-    def _check_together(self):
+    @property
+    def rate(self) -> optax.ScalarOrSchedule:
+        """The learning rate, by update. As long as it is to be found, the method's own."""
         recipe = METHODS[self.method]
-        if recipe.takes_gradients:
-            self._check_gradients()
-        if self.memory_budget_gib is not None and self.chunk_size not in (None, "auto"):
-            raise ValueError(
-                f"memory_budget_gib is what chunk_size auto is chosen by; got chunk_size "
-                f"{self.chunk_size} as well: leave one of them out"
-            )
-        if self.sampler not in (None, *recipe.samplers):
-            raise ValueError(
-                f"sampler {self.sampler!r} does not go with method {self.method!r}; leave it out, "
-                f"or choose from {', '.join(recipe.samplers)}"
-            )
-        if recipe.one_direction and (self.num_queries or 1) > 1:
-            raise ValueError(
-                f"num_queries {self.num_queries} does not go with method {self.method!r}, which "
-                "takes one direction an update; leave it out"
-            )
-        if self.adapter not in (None, "lora") and recipe.needs_lora:
-            raise ValueError(
-                f"method {self.method!r} trains the atoms of an adapter; use --adapter lora"
-            )
+        start = recipe.rate(self.adapter) if self.learning_rate == "auto" else self.learning_rate
+        return make_schedule(
+            self.schedule,
+            start,
+            warmup_steps=self.warmup_steps,
+            decay_steps=self.decay_steps,
+            end=self.end_share * start,
+        )
 
-    def _check_gradients(self):
-        for name in _OF_DIRECTIONS:
-            if getattr(self, name) is not None:
-                raise ValueError(
-                    f"{name} does not go with method {self.method!r}, which takes gradients; "
-                    "leave it out"
-                )
-        if self.objective != "loss":
-            raise ValueError(
-                f"objective {self.objective!r} has no gradient, and method {self.method!r} takes "
-                "one; choose another method"
-            )
-
-    def _check_numbers(self):
-        counts = ("steps", "batch_size", "eval_every", "rank", "prefix_length")
-        for name in (*counts, "num_queries", "sampler_rank"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1; got {value}")
-        if self.chunk_size not in (None, "auto") and self.chunk_size < 1:
-            raise ValueError(f"chunk_size must be at least 1, or auto; got {self.chunk_size}")
-        for name in ("learning_rate", "radius", "scale", "memory_budget_gib"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise ValueError(f"{name} must be above 0 and finite; got {value}")
-        if not 1 <= self.steps_per_call <= LOG_EVERY:
-            raise ValueError(
-                f"steps_per_call must lie between 1 and {LOG_EVERY}, the updates between two lines "
-                f"of the log; got {self.steps_per_call}"
-            )
-        if self.seed < 0:
-            raise ValueError(f"seed must be at least 0; got {self.seed}")
+    @property
+    def weight_decay_mask(self) -> Callable[[Any], Any]:
+        """Of the weights that decay, as optax takes it."""
+        return decay_mask(self.weight_decay_skip)
 
     def _fill(self):
         """What was left to the method."""
         recipe = METHODS[self.method]
+        if self.schedule != "constant" and self.decay_steps is None:
+            self._set("decay_steps", self.steps)
         if self.adapter is None:
             self._set("adapter", "lora" if recipe.needs_lora else "none")
         own = {"learning_rate": recipe.rate(self.adapter)}

@@ -78,7 +78,7 @@ def _settings(comparison: Comparison, method: str) -> Settings:
     out = comparison.out / method
     start = Settings(method=method, adapter=comparison.adapter, seed=comparison.seed, out=out)
     steps = max(1, comparison.evaluations // METHODS[method].evaluations(start.num_queries))
-    begun = (out / "settings.json").exists()
+    begun = (out / "settings.yaml").exists()
     return dataclasses.replace(start, steps=steps, eval_every=max(1, steps // 6), resume=begun)
 
 

@@ -17,21 +17,27 @@ from flax import nnx
 from rich.console import Console
 
 from experiments._adapters import ADAPTERS
+from experiments._averaging import averaged
 from experiments._chunks import choose_chunk_size
 from experiments._compilation_cache import keep_compiled_programs
+from experiments._config_file import ConfigFile, with_config
 from experiments._costs import measure_costs
+from experiments._diagnostics import Diagnostics
 from experiments._evaluation import make_evaluate
 from experiments._inputs import model_source, save_processor
-from experiments._job import Job, prepare, run_key
+from experiments._job import Job, prepare
 from experiments._launcher import launch
 from experiments._layout import local
+from experiments._learning_rate import choose_learning_rate
 from experiments._listing import print_methods, print_models, print_tasks
-from experiments._methods import METHODS
+from experiments._metrics_writers import open_writers
+from experiments._optimizer import make_optimizer
 from experiments._processes import Processes, ending_at_once, is_first
 from experiments._progress import ProgressView, Window
 from experiments._report import Result, describe, report, summarize
 from experiments._run import Run
 from experiments._settings import Settings
+from experiments._status import showing
 from experiments._vectors import use_wide_vectors
 from zojax import training
 
@@ -57,14 +63,15 @@ def train(settings: Settings, job: Job) -> Result | None:
         job.task,
         job.processor,
         lambda weights: nnx.merge(graphdef, *weights),
-        batch_size=2 * settings.batch_size,
+        batch_size=2 * settings.part_size,
         layout=layout,
     )
     console = Console(quiet=not is_first())
     describe(console, settings, job)
     with jax.set_mesh(layout.mesh):
         chunk_size = choose_chunk_size(settings, job, loss, console)
-    tx = METHODS[settings.method].make(settings, run_key(settings), chunk_size, layout.step_axes)
+        settings, params = choose_learning_rate(settings, job, loss, chunk_size, console)
+    tx = make_optimizer(settings, chunk_size, layout.step_axes)
     with jax.set_mesh(layout.mesh):
         lies = jax.tree.map(lambda leaf: leaf.sharding, params), layout.of_state(tx, params)
     step = training.make_step(tx, loss, shardings=lies)
@@ -74,40 +81,42 @@ def train(settings: Settings, job: Job) -> Result | None:
         # zojax then draws on every device what none has to send, and has them agree.
         jax.set_mesh(layout.mesh),
         training.Checkpoints(settings.out / "checkpoints") as checkpoints,
-        _metrics(settings, checkpoints) as metrics,
+        _writers(settings, checkpoints) as writers,
     ):
 
-        def judge(params, split):
-            return evaluate((params, frozen), split)
+        def judge(params, split, **watched):
+            return evaluate((params, frozen), split, **watched)
 
-        run = Run(settings, job, judge, checkpoints, metrics, console)
+        diagnostics = Diagnostics(settings, job, loss) if settings.diagnostics else None
+        run = Run(settings, job, judge, checkpoints, writers, diagnostics, console)
         # Under jit, no two leaves of the state share a buffer, and both may be donated.
         state = jax.jit(tx.init, out_shardings=lies[1])(params)
         start, params, state = run.begin(params, state)
-        params, state = _loop(run, update, start, params, state)
-        spent = int(optax.tree.get(state, "num_evaluations"))
+        done, params, state = _loop(run, update, start, params, state)
+        spent = int(optax.tree.get(state, "num_evaluations")) // settings.accumulate
         num_nonfinite = int(optax.tree.get(state, "num_nonfinite"))
-        best_step, params = run.best(params)
-        run.evaluate(params, "test", step=settings.steps, spent=spent)
+        best_step, params, state = run.best(params, state)
+        best = averaged(params, state)
+        run.evaluate(best, "test", step=done, spent=spent)
 
-    trained, others = local(params), local(frozen)
+    trained, others = local(best), local(frozen)
     if is_first():
         _export(settings, nnx.merge(graphdef, trained, others), job.processor)
-    batch = run.batches[settings.steps - 1]
-    with jax.set_mesh(layout.mesh):
+    batch = run.batches[settings.accumulate * done - 1]
+    with jax.set_mesh(layout.mesh), showing(console, "measuring what an update costs"):
         costs = measure_costs(step, loss, params, state, frozen, batch, layout.assemble)
     if not is_first():
         return None
-    result = summarize(settings.out, best_step, spent, num_nonfinite, chunk_size, costs)
+    result = summarize(settings, best_step, spent, num_nonfinite, chunk_size, costs)
     report(console, result, costs, metric=run.metric)
     return result
 
 
-def _metrics(settings: Settings, checkpoints: training.Checkpoints) -> Any:
-    """Where the numbers of the run go; None inside, in a process that writes none."""
+def _writers(settings: Settings, checkpoints: training.Checkpoints) -> Any:
+    """Where the numbers of the run go; nowhere, in a process that writes none."""
     if not is_first():
-        return contextlib.nullcontext()
-    return training.MetricsWriter(settings.out, step=checkpoints.latest_step or 0)
+        return contextlib.nullcontext([])
+    return open_writers(settings, checkpoints.latest_step or 0)
 
 
 def _by_groups(step: Callable, steps: Callable, frozen: Any) -> Callable:
@@ -129,9 +138,12 @@ def _export(settings: Settings, model: nnx.Module, processor: Any) -> None:
     save_processor(processor, settings.out / "model")
 
 
-def _loop(run: Run, update: Callable, start: int, params: Any, state: Any) -> tuple[Any, Any]:
-    """The loop: makes all updates that are left, and returns the last params and state."""
-    window = Window()
+def _loop(run: Run, update: Callable, start: int, params: Any, state: Any) -> tuple[int, Any, Any]:
+    """The loop: makes the updates that are left; returns how many there are, params and state."""
+    done, calls = start, run.settings.accumulate
+    if run.is_out_of_patience(done):
+        return done, params, state
+    window = Window(calls, run.difference)
     names = {"metric": run.metric, "unit": run.unit}
     with ProgressView(run.console, steps=run.settings.steps, step=start, **names) as view:
         for group in run.groups_from(start):
@@ -139,20 +151,30 @@ def _loop(run: Run, update: Callable, start: int, params: Any, state: Any) -> tu
             # Other processes have about as many tokens as this one.
             window.add(measured, group.tokens * jax.process_count())
 
-            done = group.last
-            if not run.logs_at(done):
+            if group.last % calls or not run.logs_at(group.last // calls):
                 continue  # the host does not wait for the device
+            done = group.last // calls
             numbers = window.read(done)
             training.check_replicas(params)
+            if run.diagnostics is not None:
+                numbers |= run.diagnostics.read(done, params, group)
             run.record(done, **numbers)
             view.log(done, numbers)
             if run.evaluates_at(done):
                 spent = numbers["loss_evaluations"]
-                dev = run.evaluate(params, "validation", step=done, spent=spent)
+                dev = run.evaluate(
+                    averaged(params, state),
+                    "validation",
+                    step=done,
+                    spent=spent,
+                    watch=view.evaluating,
+                )
                 run.checkpoints.save(done, params, state, loss=dev.loss)
                 view.evaluated(done, dev.score, dev.loss, numbers)
                 window.restart_clock()
-    return params, state
+                if run.is_out_of_patience(done):
+                    break
+    return done, params, state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,6 +183,7 @@ class Command:
 
     settings: Annotated[Settings, tyro.conf.OmitArgPrefixes]
     processes: Annotated[Processes, tyro.conf.OmitArgPrefixes]
+    file: Annotated[ConfigFile, tyro.conf.OmitArgPrefixes]
     list_methods: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the methods with the numbers that they start from, and stop."""
     list_tasks: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -179,7 +202,7 @@ def main() -> None:
 
 def _main() -> None:
     try:
-        command = tyro.cli(Command, description=__doc__)
+        command = tyro.cli(Command, args=with_config(sys.argv[1:]), description=__doc__)
         if _answer(command):
             return
         settings, processes = command.settings, command.processes

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import jax
 import pytest
-from flax import nnx
 
 import zojax.methods
 from experiments._processes import Processes
@@ -24,72 +23,80 @@ def blocks(language):
 
 
 COMMANDS = [block.strip() for block in blocks("sh")]
-(MODELS,) = [block for block in blocks("python") if "from_pretrained" in block]
-(DEVICES,) = [block for block in blocks("python") if "make_mesh" in block]
-(COPY,) = [block for block in blocks("python") if "copy=True" in block]
-(OWN,) = [block for block in blocks("python") if "zojax.Estimator(" in block]
 (TEST_COMMAND,) = [command for command in COMMANDS if "pytest" in command]
-SEPARATE = (MODELS, DEVICES, COPY, OWN)
 
 
-def test_the_python_blocks_run_in_order_and_both_ways_the_loss_falls():
-    names = {}
-    model, loop, parts = [block for block in blocks("python") if block not in SEPARATE]
-    assert sum(1 for line in model.splitlines() if line) == 12
-    exec(model, names)
+def part(text):
+    """The one block that has a text in it."""
+    (found,) = [block for block in blocks("python") if text in block]
+    return found
+
+
+FIRST = blocks("python")[0]
+LOOP = part("for _ in range(500)")
+
+
+@pytest.fixture
+def names():
+    """What the first block defines."""
+    found = {}
+    exec(FIRST, found)
+    return found
+
+
+def learns(names):
+    """Whether the loop brings the loss down, with the transformation that is there."""
     start = jax.device_get(names["params"])
-    for text in ("", parts):  # the ready method of the first block, then the chain of parts
-        exec(text, names)
-        names["params"] = jax.tree.map(jax.numpy.array, start)
-        exec(loop, names)
-        data = names["x"], names["y"]
-        assert names["loss"](names["params"], *data) < 0.3 * names["loss"](start, *data)
-        assert names["value"].shape == ()
-
-
-def test_the_block_about_devices_goes_on_from_there():
-    names = {}
-    model, loop, _ = [block for block in blocks("python") if block not in SEPARATE]
-    for text in (model, loop):
-        exec(text, names)
-    before = names["loss"](names["params"], names["x"], names["y"])
-    exec(DEVICES, names)
-    assert names["loss"](names["params"], names["x"], names["y"]) < 2 * before
-    assert int(names["state"][0].count) == 504
-
-
-def test_an_estimator_of_your_own_is_15_lines_and_learns():
-    names = {}
-    model, loop, _ = [block for block in blocks("python") if block not in SEPARATE]
-    exec(model, names)
-    exec(OWN, names)
-    start = jax.device_get(names["params"])
-    exec(loop, names)
+    exec(LOOP, names)
     data = names["x"], names["y"]
-    assert names["loss"](names["params"], *data) < 0.3 * names["loss"](start, *data)
-    assert sum(1 for line in OWN.splitlines() if line) <= 15
+    assert names["value"].shape == ()
+    return names["loss"](names["params"], *data) < 0.3 * names["loss"](start, *data)
 
 
-def test_a_module_with_state_is_merged_as_a_copy():
-    names = {}
-    model, *_ = blocks("python")
-    exec(model, names)
-    exec(COPY, names)
+def test_all_python_blocks_run_in_order_in_one_session(tmp_path):
+    """No block takes away what an earlier one closes over: the first step works to the end."""
+    names, kept = {}, {}
+    for block in blocks("python"):
+        exec(block.replace("runs/model", str(tmp_path)), names)
+        kept = kept or {name: names[name] for name in ("graphdef", "model", "loss", "tx", "step")}
+        assert all(names[name] is value for name, value in kept.items()), block
+    assert names["tokens"].shape == (1, 5)
+    assert names["logits"].shape[:2] == (1, 4)
+    assert len(jax.tree.leaves(names["trained"])) == 4
+    assert (tmp_path / "model.safetensors").is_file()
+    # 500 steps of the loop, and four of the block about devices.
+    assert int(names["state"][0].count) == 504
+    data = names["x"], names["y"]
+    before = names["loss"](names["params"], *data)
+    params, state = jax.device_put((names["params"], names["state"]), jax.devices()[0])
+    params, _ = names["step"](params, state, *data)
+    assert names["loss"](params, *data) < 2 * before
+
+
+def test_the_first_block_is_short_and_learns(names):
+    assert sum(1 for line in FIRST.splitlines() if line) == 12
+    assert learns(names)
+
+
+@pytest.mark.parametrize("name", ["tx_of_parts", "tx_of_two_radii"])
+def test_other_transformations_take_its_place_and_learn(name, names):
+    exec(part(f"{name} ="), names)
+    names["tx"] = names[name]
+    assert learns(names)
+
+
+def test_an_estimator_of_your_own_is_15_lines():
+    assert sum(1 for line in part("zojax.Estimator(").splitlines() if line) <= 15
+
+
+def test_a_module_with_state_is_merged_as_a_copy(names):
+    exec(part("copy=True"), names)
     tx, params = names["tx"], names["normalized"]
     x = jax.numpy.ones((4, 8)).at[0].set(0.0)
     _, state = tx.update(
         None, tx.init(params), params, value_fn=names["loss_of_copy"], x=x, y=x[:, :1]
     )
     assert jax.numpy.isfinite(state[0].value)
-
-
-def test_the_block_about_models_runs(tmp_path):
-    names = {"jax": jax, "nnx": nnx}
-    exec(MODELS.replace("runs/model", str(tmp_path)), names)
-    assert names["tokens"].shape == (1, 5)
-    assert names["logits"].shape[:2] == (1, 4)
-    assert len(jax.tree.leaves(names["trained"])) == 4
-    assert (tmp_path / "model.safetensors").is_file()
 
 
 def test_every_command_is_one_line_that_can_be_copied():

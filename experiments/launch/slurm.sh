@@ -21,7 +21,7 @@ for ((i = 1; i < $#; i++)); do
   fi
 done
 resume=()
-if [ -e "$out/settings.json" ]; then
+if [ -e "$out/settings.yaml" ]; then
   resume=(--resume)
 fi
 

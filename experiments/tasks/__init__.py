@@ -5,10 +5,10 @@
 """
 
 from experiments.tasks._columns import strip_texts
-from experiments.tasks._data import load_task
+from experiments.tasks._data import find_task, load_task
 from experiments.tasks._demonstrations import with_demonstrations
 from experiments.tasks._encoding import Encoded, encode_candidates
-from experiments.tasks._evaluation import Evaluation, evaluate
+from experiments.tasks._evaluation import Evaluation, evaluate, score_split, write_answers
 from experiments.tasks._example import Example, ImageExample, MaskedExample
 from experiments.tasks._image_encoding import ImageFormat, ImageSplit
 from experiments.tasks._kinds import Choice, Classification, Generation, Images, Masked
@@ -64,6 +64,7 @@ __all__ = [
     "exact_match",
     "f1",
     "f1_loss",
+    "find_task",
     "image_loss",
     "image_scores",
     "load_task",
@@ -71,7 +72,9 @@ __all__ = [
     "masked_scores",
     "option_loss",
     "option_scores",
+    "score_split",
     "strip_texts",
     "token_classes",
     "with_demonstrations",
+    "write_answers",
 ]

@@ -68,8 +68,7 @@ def load_task(
         key: value for key, value in (limits | {"seed": data_seed}).items() if value is not None
     }
     named, _, place = name.partition("@")
-    task = TASKS[named] if named in TASKS else _own_task(template)
-    task = _with_words(task, template, options)
+    task = find_task(name, template=template, options=options)
     if task.source is None or Path(place).is_file():
         path = _ASSETS / OWN if name == OWN else Path(place if named in TASKS else name)
         examples = _whole(path, name, task, limits)
@@ -89,6 +88,19 @@ def load_task(
         )
     _doubts.warn_of_one_answer(task.kind, examples["train"])
     return task, examples
+
+
+def find_task(
+    name: str, *, template: str | None = None, options: Sequence[str] | None = None
+) -> Task:
+    """Returns what `load_task` returns, without reading any example.
+
+    Raises:
+      ValueError: for a template or options that do not go with the task.
+    """
+    named = name.partition("@")[0]
+    task = TASKS[named] if named in TASKS else _own_task(template)
+    return _with_words(task, template, options)
 
 
 def _check_limits(limits, seed):

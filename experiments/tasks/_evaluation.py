@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # importing transformers takes seconds
 # Batches under way at a time: the device never waits, and not all of a split lies on it.
 _AHEAD = 3
 Batch = dict[str, np.ndarray]
+Watch = Callable[[int, int], None]
 
 
 class Evaluation(NamedTuple):
@@ -29,6 +30,10 @@ class Evaluation(NamedTuple):
     loss: float
 
 
+def _unwatched(done: int, total: int) -> None:
+    """Nobody looks."""
+
+
 def evaluate(
     scores_fn: Callable[[Any, Batch], jax.Array],
     params: Any,
@@ -38,6 +43,7 @@ def evaluate(
     batch_size: int,
     generate: Callable[[Any, Batch], jax.Array] | None = None,
     tokenizer: "PreTrainedTokenizerBase | None" = None,
+    watch: Watch = _unwatched,
 ) -> Evaluation:
     """Scores a whole split, what is short first so that little padding is needed.
 
@@ -51,23 +57,49 @@ def evaluate(
       generate: `(params, batch) -> (B, T)` token ids that follow the prompts of `Prompts.batch`,
         T = `task.kind.max_new_tokens` at most, jitted; for tasks with answers in free text.
       tokenizer: turns them into text.
+      watch: told how many sequences were sent to the device, and of how many.
 
     Raises:
       ValueError: if the task needs `generate` and `tokenizer`, and one of them is missing.
     """
-    pieces = split.pieces()
-    per_call = batch_size * split.num_sequences
-    scores = split.gather(_in_chunks(scores_fn, params, pieces, per_call))
+    scores = score_split(scores_fn, params, split, batch_size, watch)
     if isinstance(task.kind, Generation):
-        texts = _generate(generate, tokenizer, params, split, batch_size)
-        predictions = [task.kind.answer(text) for text in texts]
+        predictions = write_answers(
+            generate, tokenizer, params, split, task.kind, batch_size, watch
+        )
         score = task.metric(predictions, split.prompts.answers)
     else:
         score = task.metric(*_predict(scores, split))
     return Evaluation(score, task.kind.mean_loss(scores, split))
 
 
-def _in_chunks(function, params, rows, size) -> np.ndarray:
+def score_split(
+    scores_fn: Callable[[Any, Batch], jax.Array],
+    params: Any,
+    split: Any,
+    batch_size: int,
+    watch: Watch = _unwatched,
+) -> np.ndarray:
+    """Scores of every option of every example, (examples, options), as `evaluate` makes them."""
+    per_call = batch_size * split.num_sequences
+    return split.gather(_in_chunks(scores_fn, params, split.pieces(), per_call, watch))
+
+
+def write_answers(
+    generate: Callable[[Any, Batch], jax.Array] | None,
+    tokenizer: "PreTrainedTokenizerBase | None",
+    params: Any,
+    split: Any,
+    kind: Generation,
+    batch_size: int,
+    watch: Watch = _unwatched,
+) -> list[str]:
+    """The answer to every prompt, as `evaluate` makes them."""
+    texts = _generate(generate, tokenizer, params, split, batch_size, watch)
+    return [kind.answer(text) for text in texts]
+
+
+def _in_chunks(function, params, rows, size, watch) -> np.ndarray:
     """Calls a function for chunks of rows of similar length; returns one result for each row."""
     order = np.argsort(rows.lengths(), kind="stable")
     results = []
@@ -76,6 +108,7 @@ def _in_chunks(function, params, rows, size) -> np.ndarray:
         results.append(function(params, rows.batch(chunk)))
         if len(results) > _AHEAD:
             results[-1 - _AHEAD] = np.asarray(results[-1 - _AHEAD])
+        watch(min(start + size, len(order)), len(order))
     in_order = np.concatenate(jax.device_get(results))[: len(order)]
     return in_order[np.argsort(order, kind="stable")]
 
@@ -89,11 +122,11 @@ def _predict(scores, split):
     return predictions, np.where(is_right, predictions, split.labels)
 
 
-def _generate(generate, tokenizer, params, split, batch_size) -> list[str]:
+def _generate(generate, tokenizer, params, split, batch_size, watch) -> list[str]:
     if generate is None or tokenizer is None:
         raise ValueError(
             "generate and tokenizer are needed: this task's answers are written by the model, "
             "and judged as text"
         )
-    tokens = _in_chunks(generate, params, split.prompts, batch_size)
+    tokens = _in_chunks(generate, params, split.prompts, batch_size, watch)
     return tokenizer.batch_decode(tokens, skip_special_tokens=True)

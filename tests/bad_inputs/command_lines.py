@@ -67,9 +67,9 @@ def a_tokenizer_elsewhere(folder):
 
 
 def a_run(folder):
-    """The folder of a run, whose settings are not JSON."""
+    """The folder of a run, whose settings are cut off."""
     (folder / "run").mkdir()
-    (folder / "run" / "settings.json").write_text("{")
+    (folder / "run" / "settings.yaml").write_text("{")
 
 
 CASES = [
@@ -120,7 +120,7 @@ CASES = [
     _line("--adapter lora --targets nothing_like_it", "nothing_like_it"),
     _line("--objective f1", "objective 'f1' does not go with a task of the kind classification"),
     _line("--out {folder}/file", "file' is not a folder; choose another", a_file),
-    _line("--resume", r"settings\.json is not JSON", a_run),
+    _line("--resume", r"settings\.yaml is damaged; it must hold", a_run),
     _line("--steps 1", "already holds a run; continue it with --resume", a_run),
     _line(
         "--model {folder}/model",

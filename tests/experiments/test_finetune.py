@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import yaml
 from flax import nnx
 from rich.console import Console
 from transformers import AutoTokenizer
@@ -76,7 +77,7 @@ def test_the_result_has_the_numbers_of_the_run(straight):
 def test_everything_promised_is_in_the_folder(straight):
     assert (straight.out / "plot.png").read_bytes().startswith(b"\x89PNG")
     assert any((straight.out / "tensorboard").iterdir())
-    settings = json.loads((straight.out / "settings.json").read_text())
+    settings = yaml.safe_load((straight.out / "settings.yaml").read_text())
     assert settings["steps"] == 10
     records = read_metrics(straight.out)
     assert [r["step"] for r in records if "train_loss" in r] == [5, 10]

@@ -1,9 +1,9 @@
 """What the main job refuses, and what it says then."""
 
-import json
 import shutil
 
 import pytest
+import yaml
 from transformers import PreTrainedTokenizerFast
 
 from experiments import finetune as job
@@ -93,7 +93,7 @@ def test_only_the_same_run_can_be_resumed(settings):
     prepare(settings(resume=True, steps=7, eval_every=3))
     with pytest.raises(ValueError, match=r"learning_rate 0\.5 differs from 0\.0001, with which"):
         prepare(settings(resume=True, learning_rate=0.5))
-    assert json.loads((settings().out / "settings.json").read_text())["steps"] == 7
+    assert yaml.safe_load((settings().out / "settings.yaml").read_text())["steps"] == 7
 
 
 def test_the_command_line_names_the_error_without_a_traceback(monkeypatch, capsys):

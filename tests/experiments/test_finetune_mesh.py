@@ -7,6 +7,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+import yaml
 from flax import nnx
 from started import output_of
 
@@ -70,7 +71,7 @@ def test_a_run_on_a_mesh_is_that_of_plain_data_parallelism(folders, name):
     start, *ends = (
         nnx.state(models.from_pretrained(folder), nnx.Param)
         for folder in (
-            json.loads((folders / "plain" / "settings.json").read_text())["model"],
+            yaml.safe_load((folders / "plain" / "settings.yaml").read_text())["model"],
             *(folders / run / "model" for run in ("plain", name)),
         )
     )

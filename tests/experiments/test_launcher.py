@@ -163,4 +163,4 @@ def test_the_slurm_script_joins_and_resumes(tmp_path, monkeypatch):
         asked = tyro.cli(finetune.Command, args=rest.split())
         assert asked.processes == Processes(distributed=True)
         assert (asked.settings.steps, asked.settings.resume) == (7, resume)
-        (tmp_path / "settings.json").write_text("{}")
+        (tmp_path / "settings.yaml").write_text("{}")

@@ -56,6 +56,8 @@ Ours besides:
 - A loss that is not finite makes the whole update zero; the turn passes to the next atom.
 """
 
+from typing import Any
+
 import optax
 from jax.typing import ArrayLike
 
@@ -64,6 +66,7 @@ from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.estimators import central, estimate_gradient
 from zojax.samplers import Atoms, Sampler, atom_labels, blocks, flax_factors, gaussian
+from zojax.transforms import weight_decay_links
 
 
 def ar1_zo(
@@ -76,6 +79,8 @@ def ar1_zo(
     inner: optax.GradientTransformation | None = None,
     atoms: Atoms = flax_factors,
     sampler: Sampler = gaussian(),
+    weight_decay: ArrayLike = 0.0,
+    weight_decay_mask: Any = None,
     accumulate: int = 1,
     axis_name: AxisName | None = None,
     axes: Axes = Axes(),
@@ -100,6 +105,8 @@ def ar1_zo(
         called lora_a, (..., in, rank), and lora_b, (..., rank, out). Under
         optax.inject_hyperparams name it in static_args.
       sampler: the law of p and q, `zojax.gaussian()` or `zojax.rademacher()`.
+      weight_decay: λ, at least 0, in x ← x - η (u + λ x) for an update η u of the equations above.
+      weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
       accumulate: calls that a step is made of, each with a part of a batch; see
         `zojax.estimate_gradient`.
       axis_name: axes that losses are averaged over, inside `jax.shard_map` or `jax.pmap`.
@@ -130,7 +137,8 @@ def ar1_zo(
     _checks.one_of(("cyclic", "random"), schedule=schedule)
     directions = blocks(sampler, atom_labels(atoms, layers=layers), order=schedule)
     links = [] if inner is None else [inner]
-    active = optax.chain(*links, optax.scale_by_learning_rate(learning_rate))
+    decay = weight_decay_links(weight_decay, weight_decay_mask)
+    active = optax.chain(*links, *decay, optax.scale_by_learning_rate(learning_rate))
     return estimate_gradient(
         key,
         directions,

@@ -66,7 +66,7 @@ from zojax._mesh import Axes, AxisName
 from zojax._typing import Key, Params
 from zojax.estimators import chain, estimate_gradient, leave_one_out
 from zojax.samplers import Views, anisotropic, last_axis_rows
-from zojax.transforms import in_float32, skip_nonfinite
+from zojax.transforms import in_float32, skip_nonfinite, weight_decay_links
 
 
 def loren(
@@ -139,11 +139,7 @@ def loren(
     """
     _checks.learning_rate(learning_rate=learning_rate)
     _checks.below_one(momentum=momentum)
-    _checks.not_negative(
-        curvature_learning_rate=curvature_learning_rate,
-        temperature=temperature,
-        weight_decay=weight_decay,
-    )
+    _checks.not_negative(curvature_learning_rate=curvature_learning_rate, temperature=temperature)
     estimator = leave_one_out(radius, num_queries)
     # The coefficients are those of (4), and ε times them those of (7).
     rate = curvature_learning_rate * temperature * radius
@@ -165,9 +161,8 @@ def loren(
     ]
     if not momentum_per_query:
         links.append(heavy_ball)
-    if not (isinstance(weight_decay, (int, float)) and weight_decay == 0):
-        links.append(optax.add_decayed_weights(weight_decay, weight_decay_mask))
-    return skip_nonfinite(chain(*links, optax.scale_by_learning_rate(learning_rate)))
+    decay = weight_decay_links(weight_decay, weight_decay_mask)
+    return skip_nonfinite(chain(*links, *decay, optax.scale_by_learning_rate(learning_rate)))
 
 
 def _matrices(views: Views) -> Any:

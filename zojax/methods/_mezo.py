@@ -35,7 +35,7 @@ from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.estimators import central, chain, estimate_gradient
 from zojax.samplers import Sampler, gaussian
-from zojax.transforms import skip_nonfinite
+from zojax.transforms import skip_nonfinite, weight_decay_links
 
 
 def mezo(
@@ -88,7 +88,6 @@ def mezo(
       True
     """
     _checks.learning_rate(learning_rate=learning_rate)
-    _checks.not_negative(weight_decay=weight_decay)
     estimator = central(radius, num_queries)
     links = [
         estimate_gradient(
@@ -102,6 +101,5 @@ def mezo(
             axes=axes,
         )
     ]
-    if not (isinstance(weight_decay, (int, float)) and weight_decay == 0):
-        links.append(optax.add_decayed_weights(weight_decay, weight_decay_mask))
-    return skip_nonfinite(chain(*links, optax.scale_by_learning_rate(learning_rate)))
+    decay = weight_decay_links(weight_decay, weight_decay_mask)
+    return skip_nonfinite(chain(*links, *decay, optax.scale_by_learning_rate(learning_rate)))

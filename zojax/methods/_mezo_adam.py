@@ -36,7 +36,12 @@ from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.estimators import central, chain, estimate_gradient
 from zojax.samplers import Sampler, gaussian
-from zojax.transforms import estimate_with_replayed_adam, in_float32, skip_nonfinite
+from zojax.transforms import (
+    estimate_with_replayed_adam,
+    in_float32,
+    skip_nonfinite,
+    weight_decay_links,
+)
 
 
 def mezo_adam(
@@ -98,7 +103,7 @@ def mezo_adam(
     """
     _checks.learning_rate(learning_rate=learning_rate)
     _checks.below_one(b1=b1, b2=b2)
-    _checks.not_negative(eps=eps, weight_decay=weight_decay)
+    _checks.not_negative(eps=eps)
     estimator = central(radius, num_queries)
     if history is None:
         adam = in_float32(optax.scale_by_adam(b1, b2, eps))
@@ -126,6 +131,5 @@ def mezo_adam(
             "axes": axes,
         }
         links = [estimate_with_replayed_adam(key, sampler, estimator, **numbers)]
-    if not (isinstance(weight_decay, (int, float)) and weight_decay == 0):
-        links.append(optax.add_decayed_weights(weight_decay, weight_decay_mask))
-    return skip_nonfinite(chain(*links, optax.scale_by_learning_rate(learning_rate)))
+    decay = weight_decay_links(weight_decay, weight_decay_mask)
+    return skip_nonfinite(chain(*links, *decay, optax.scale_by_learning_rate(learning_rate)))

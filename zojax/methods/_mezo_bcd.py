@@ -54,6 +54,7 @@ from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.estimators import central, estimate_gradient
 from zojax.samplers import Labels, Sampler, blocks, gaussian, layer_blocks
+from zojax.transforms import weight_decay_links
 
 
 def mezo_bcd(
@@ -118,14 +119,11 @@ def mezo_bcd(
       True
     """
     _checks.learning_rate(learning_rate=learning_rate)
-    _checks.not_negative(weight_decay=weight_decay)
     # The links see the active block alone: decay moves nothing else.
-    links = [optax.scale_by_learning_rate(learning_rate)]
-    if not (isinstance(weight_decay, (int, float)) and weight_decay == 0):
-        links.insert(0, optax.add_decayed_weights(weight_decay, weight_decay_mask))
+    decay = weight_decay_links(weight_decay, weight_decay_mask)
     directions = blocks(sampler, labels, order=order, hold=hold)
     estimator = central(radius, num_queries)
-    inner = optax.chain(*links)
+    inner = optax.chain(*decay, optax.scale_by_learning_rate(learning_rate))
     return estimate_gradient(
         key,
         directions,

@@ -35,6 +35,8 @@ Departures (from the official code, where it differs from the paper):
 - A loss that is not finite makes the whole update zero; the moments see an estimate of zero.
 """
 
+from typing import Any
+
 import optax
 from jax.typing import ArrayLike
 
@@ -43,7 +45,7 @@ from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.estimators import chain, estimate_gradient, forward
 from zojax.samplers import Sampler, gaussian
-from zojax.transforms import scale_by_r_adazo, skip_nonfinite
+from zojax.transforms import scale_by_r_adazo, skip_nonfinite, weight_decay_links
 
 
 def r_adazo(
@@ -58,6 +60,8 @@ def r_adazo(
     eps: ArrayLike = 1e-8,
     eps_root: ArrayLike = 0.0,
     warmup_steps: ArrayLike = 0,
+    weight_decay: ArrayLike = 0.0,
+    weight_decay_mask: Any = None,
     accumulate: int = 1,
     chunk_size: int = 1,
     axis_name: AxisName | None = None,
@@ -76,6 +80,8 @@ def r_adazo(
       eps: ε, at least 0.
       eps_root: ζ, at least 0.
       warmup_steps: in steps t = 1, 2... below this the denominator is 1.
+      weight_decay: λ, at least 0, in x ← x - η (u + λ x) for an update η u of the equations above.
+      weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
       accumulate: calls that a step is made of, each with a part of a batch; see
         `zojax.estimate_gradient`.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
@@ -113,6 +119,7 @@ def r_adazo(
             axes=axes,
         ),
         scale_by_r_adazo(b1, b2, eps, eps_root, warmup_steps=warmup_steps),
+        *weight_decay_links(weight_decay, weight_decay_mask),
         optax.scale_by_learning_rate(learning_rate),
     )
     return skip_nonfinite(links)

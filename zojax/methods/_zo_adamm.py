@@ -41,7 +41,7 @@ from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.estimators import chain, estimate_gradient, forward
 from zojax.samplers import Sampler, sphere
-from zojax.transforms import project_to_box, scale_by_zo_adamm, skip_nonfinite
+from zojax.transforms import project_to_box, scale_by_zo_adamm, skip_nonfinite, weight_decay_links
 
 
 def zo_adamm(
@@ -56,6 +56,8 @@ def zo_adamm(
     eps: ArrayLike = 0.0,
     amsgrad: bool = True,
     box: tuple[Any, Any] | None = None,
+    weight_decay: ArrayLike = 0.0,
+    weight_decay_mask: Any = None,
     accumulate: int = 1,
     chunk_size: int = 1,
     axis_name: AxisName | None = None,
@@ -75,6 +77,8 @@ def zo_adamm(
       amsgrad: whether v̂ is the maximum (5), else v.
       box: (lower, upper), numbers or trees like params; None for none. Params are expected inside;
         those that are not are brought in by the first step.
+      weight_decay: λ, at least 0, in x ← x - η (u + λ x) for an update η u of the equations above.
+      weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
       accumulate: calls that a step is made of, each with a part of a batch; see
         `zojax.estimate_gradient`.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
@@ -112,6 +116,7 @@ def zo_adamm(
             axes=axes,
         ),
         scale_by_zo_adamm(b1, b2, eps, amsgrad),
+        *weight_decay_links(weight_decay, weight_decay_mask),
         optax.scale_by_learning_rate(learning_rate),
     ]
     if box is not None:

@@ -61,7 +61,7 @@ from zojax._mesh import Axes, AxisName
 from zojax._typing import Key, Params
 from zojax.estimators import central, chain, estimate_gradient, forward
 from zojax.samplers import Views, factored, last_axis_rows
-from zojax.transforms import orthogonalize, skip_nonfinite
+from zojax.transforms import orthogonalize, skip_nonfinite, weight_decay_links
 
 
 def zo_muon(
@@ -142,7 +142,6 @@ def zo_muon(
     _checks.at_least(1, num_queries=num_queries)
     if period is not None:
         _checks.at_least(1, period=period)
-    _checks.not_negative(weight_decay=weight_decay)
     sampler = factored(
         rank,
         left="haar",
@@ -167,11 +166,10 @@ def zo_muon(
             axes=axes,
         )
     ]
-    if not (isinstance(weight_decay, (int, float)) and weight_decay == 0):
-        links.append(optax.add_decayed_weights(weight_decay, weight_decay_mask))
     rates = {"matrix": learning_rate, "other": learning_rate_1d}
     scale = {kind: optax.scale_by_learning_rate(rate) for kind, rate in rates.items()}
-    return skip_nonfinite(chain(*links, optax.partition(scale, _kinds(views))))
+    decay = weight_decay_links(weight_decay, weight_decay_mask)
+    return skip_nonfinite(chain(*links, *decay, optax.partition(scale, _kinds(views))))
 
 
 def _kinds(views: Views) -> Any:

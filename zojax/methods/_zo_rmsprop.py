@@ -23,6 +23,8 @@ Departures:
 - The second moment is float32 also where params are narrower.
 """
 
+from typing import Any
+
 import optax
 from jax.typing import ArrayLike
 
@@ -31,7 +33,7 @@ from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.estimators import chain, estimate_gradient, forward
 from zojax.samplers import Sampler, gaussian
-from zojax.transforms import in_float32, skip_nonfinite
+from zojax.transforms import in_float32, skip_nonfinite, weight_decay_links
 
 
 def zo_rmsprop(
@@ -43,6 +45,8 @@ def zo_rmsprop(
     sampler: Sampler = gaussian(),
     b2: ArrayLike = 0.99,
     eps_root: ArrayLike = 1e-8,
+    weight_decay: ArrayLike = 0.0,
+    weight_decay_mask: Any = None,
     accumulate: int = 1,
     chunk_size: int = 1,
     axis_name: AxisName | None = None,
@@ -58,6 +62,8 @@ def zo_rmsprop(
       sampler: the law of z.
       b2: β₂, at least 0 and below 1.
       eps_root: ζ, above 0: alone it keeps 0/0 away.
+      weight_decay: λ, at least 0, in x ← x - η (u + λ x) for an update η u of the equations above.
+      weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
       accumulate: calls that a step is made of, each with a part of a batch; see
         `zojax.estimate_gradient`.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
@@ -97,6 +103,7 @@ def zo_rmsprop(
             axes=axes,
         ),
         in_float32(optax.scale_by_rms(b2, eps_root, eps_in_sqrt=True, bias_correction=False)),
+        *weight_decay_links(weight_decay, weight_decay_mask),
         optax.scale_by_learning_rate(learning_rate),
     )
     return skip_nonfinite(links)

@@ -26,6 +26,8 @@ estimate summed up (majority vote), and the sign of the scalar slope times z, wh
 language models call ZO-SGD-Sign (the same only for K = 1 and `zojax.rademacher()`).
 """
 
+from typing import Any
+
 import optax
 from jax.typing import ArrayLike
 
@@ -34,7 +36,7 @@ from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.estimators import chain, estimate_gradient, forward
 from zojax.samplers import Sampler, sphere
-from zojax.transforms import skip_nonfinite
+from zojax.transforms import skip_nonfinite, weight_decay_links
 
 
 def zo_sign_sgd(
@@ -44,6 +46,8 @@ def zo_sign_sgd(
     radius: ArrayLike = 1e-3,
     num_queries: int = 10,
     sampler: Sampler = sphere(),
+    weight_decay: ArrayLike = 0.0,
+    weight_decay_mask: Any = None,
     accumulate: int = 1,
     chunk_size: int = 1,
     axis_name: AxisName | None = None,
@@ -57,6 +61,8 @@ def zo_sign_sgd(
       radius: r, above 0.
       num_queries: K, at least 1.
       sampler: the law of z.
+      weight_decay: λ, at least 0, in x ← x - η (u + λ x) for an update η u of the equations above.
+      weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
       accumulate: calls that a step is made of, each with a part of a batch; see
         `zojax.estimate_gradient`.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
@@ -95,6 +101,7 @@ def zo_sign_sgd(
             axes=axes,
         ),
         optax.scale_by_sign(),
+        *weight_decay_links(weight_decay, weight_decay_mask),
         optax.scale_by_learning_rate(learning_rate),
     )
     return skip_nonfinite(links)

@@ -56,6 +56,8 @@ Departures:
 - `per_block` is not in the paper's code.
 """
 
+from typing import Any
+
 import optax
 from jax.typing import ArrayLike
 
@@ -71,7 +73,7 @@ from zojax.estimators import (
     moving_average,
 )
 from zojax.samplers import Sampler, gaussian
-from zojax.transforms import scale_by_r_adazo, skip_nonfinite
+from zojax.transforms import scale_by_r_adazo, skip_nonfinite, weight_decay_links
 
 
 def zoar(
@@ -86,6 +88,8 @@ def zoar(
     antithetic: bool = False,
     rule: optax.GradientTransformation = scale_by_r_adazo(),
     sampler: Sampler = gaussian(),
+    weight_decay: ArrayLike = 0.0,
+    weight_decay_mask: Any = None,
     accumulate: int = 1,
     chunk_size: int = 1,
     axis_name: AxisName | None = None,
@@ -104,6 +108,8 @@ def zoar(
       antithetic: measures pairs f(x ± μ z), and averages the central estimates of N + 1 steps.
       rule: links between the estimate and the learning rate, optax.identity() for plain descent.
       sampler: the law of z; one whose directions can be drawn again (not one that learns).
+      weight_decay: λ, at least 0, in x ← x - η (u + λ x) for an update η u of the equations above.
+      weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
       accumulate: calls that a step is made of, each with a part of a batch; see
         `zojax.estimate_gradient`.
       chunk_size: directions evaluated side by side; see `zojax.evaluate`.
@@ -147,6 +153,7 @@ def zoar(
                 axes=axes,
             ),
             rule,
+            *weight_decay_links(weight_decay, weight_decay_mask),
             optax.scale_by_learning_rate(learning_rate),
         )
     )

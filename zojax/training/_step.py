@@ -19,7 +19,8 @@ def make_step(
     `state` are donated: the old ones must not be used again. `measured` holds arrays of shape
     () that stay on the device until somebody reads them: `value`, the mean probed loss;
     `num_evaluations`, all losses evaluated so far; `num_nonfinite`, the updates so far that
-    were withheld because a loss was not finite.
+    were withheld because a loss was not finite. Where there are directions, `coefficients`, (K,),
+    are what they were multiplied with.
 
     Args:
       tx: a transformation whose chain holds an estimating link, such as `zojax.mezo`.
@@ -43,8 +44,8 @@ def make_steps(
 
     `batches` holds by name what differs from update to update, with arrays of shape (n, ...), and
     `data` what does not: update i is that of `step(params, state, **(batches at i), **data)`. The
-    buffers of `params` and `state` are donated. `measured` has arrays of shape (n,), an entry an
-    update. Another n is compiled anew, as are other shapes.
+    buffers of `params` and `state` are donated. `measured` has arrays that lead with n, an entry
+    an update. Another n is compiled anew, as are other shapes.
 
     Args:
       tx: a transformation whose chain holds an estimating link, such as `zojax.mezo`.
@@ -73,14 +74,19 @@ def _jitted(step: Callable, shardings: tuple[Any, Any] | None) -> Callable:
 def _update(tx: optax.GradientTransformationExtraArgs, value_fn: Callable[..., jax.Array]):
     def step(params, state, **data):
         updates, state = tx.update(None, state, params, value_fn=value_fn, **data)
-        names = ("value", "num_evaluations", "num_nonfinite")
-        measured = {name: optax.tree.get(state, name, filtering=_is_field) for name in names}
+        names = ("value", "num_evaluations", "num_nonfinite", "coefficients")
+        found = {name: optax.tree.get(state, name, filtering=_is_field) for name in names}
+        measured = {name: array for name, array in found.items() if array is not None}
         return optax.apply_updates(params, updates), state, measured
 
     return step
 
 
 def _is_field(path: tuple[Any, ...], value: Any) -> bool:
-    """Whether an entry is a field of a state: moments have the names of params, maybe "value"."""
+    """Whether an entry is a field of a state: moments have the names of params, maybe "value".
+
+    What calls have accumulated is none yet; it has the fields of an `Estimate`.
+    """
     del value
-    return isinstance(path[-1], optax.tree_utils.NamedTupleKey)
+    last = path[-1]
+    return isinstance(last, optax.tree_utils.NamedTupleKey) and last.tuple_name != "Estimate"

@@ -10,5 +10,6 @@ from zojax.transforms._replayed_adam import (
     estimate_with_replayed_adam as estimate_with_replayed_adam,
 )
 from zojax.transforms._skipping import skip_nonfinite as skip_nonfinite
+from zojax.transforms._weight_decay import weight_decay_links as weight_decay_links
 from zojax.transforms._zo_adamm import ScaleByZoAdammState as ScaleByZoAdammState
 from zojax.transforms._zo_adamm import scale_by_zo_adamm as scale_by_zo_adamm
