@@ -2,11 +2,13 @@
 
 The bytes of a collective are those of its result on one device. What stands in the body of a loop
 counts as often as the loop runs. XLA writes that beside it; the TPU's compiler does not, and there
-it is the one number in the loop's condition, if that has one.
+it is the one number in the loop's condition, if that has one. A collective that runs beside other
+work on a TPU is spread over several computations; each has its instruction, and it counts once.
 """
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 _COLLECTIVES = (
@@ -27,6 +29,8 @@ _CALLED = re.compile(
 )
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 _CONDITION = re.compile(r" while\(.*condition=%?([\w.\-]+)")
+_SPREAD = re.compile(r'custom_call_target="AsyncCollective|^async_collective_fusion', re.MULTILINE)
+_CHANNEL = re.compile(r"channel_id=(\d+)")
 _NUMBER = re.compile(r"= s32\[\]\S* constant\((\d+)\)")
 
 
@@ -50,10 +54,9 @@ def collectives(program: Any) -> list[Collective]:
     times: Counter[str] = Counter()
     count_runs(entry, 1, computations, times)
     return [
-        Collective(kind, size, times[name])
-        for name, lines in computations.items()
-        for kind, size in filter(None, map(_collective, lines))
-        if times[name]
+        Collective(*found, times[name])
+        for name, line in _each_once({name: computations[name] for name in times})
+        if (found := _collective(line))
     ]
 
 
@@ -84,6 +87,19 @@ def count_runs(name: str, runs: int, computations: dict[str, list[str]], times: 
         for one, branches in _CALLED.findall(line):
             for callee in (one or branches).split(","):
                 count_runs(callee.strip().lstrip("%"), inside, computations, times)
+
+
+def _each_once(computations: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
+    """Lines with the names of their computations; of those with a spread channel, the first."""
+    spread: set[str] = set()
+    for name, lines in computations.items():
+        is_spread = _SPREAD.search("\n".join((name, *lines)))
+        for line in lines:
+            if is_spread and (channel := _CHANNEL.search(line)):
+                if channel[1] in spread:
+                    continue
+                spread.add(channel[1])
+            yield name, line
 
 
 def _trips(line: str, computations: dict[str, list[str]]) -> int:

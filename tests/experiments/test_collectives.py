@@ -55,3 +55,40 @@ def test_a_loop_that_nobody_counts_counts_once():
     """Its condition has no number, or several."""
     program = Program(PROGRAM.replace("KNOWN", "").replace("constant(40)", "parameter(1)"))
     assert total_bytes(program) == 4096 + 16
+
+
+SPREAD = """HloModule jit_step
+
+%start.1 (w.1: bf16[16,64]) -> (bf16[16,128]) {
+  %all.1 = bf16[16,128] all-gather(%w.1), channel_id=4, dimensions={1}
+  ROOT %it.1 = (bf16[16,128]) custom-call(%all.1), custom_call_target="AsyncCollectiveStart"
+}
+
+%async_collective_fusion.1 (w.2: bf16[16,64]) -> (f32[8], bf16[16,128]) {
+  %all.2 = bf16[16,128] all-gather(%w.2), channel_id=4, dimensions={1}
+}
+
+%done.1 (w.3: bf16[16,64]) -> bf16[16,128] {
+  %all.3 = bf16[16,128] all-gather(%w.3), channel_id=4, dimensions={1}
+  ROOT %end.1 = bf16[16,128] custom-call(%all.3), custom_call_target="AsyncCollectiveDone"
+}
+
+ENTRY %main.1 (w.4: bf16[16,64]) -> bf16[16,128] {
+  %one.1 = (bf16[16,128]) fusion(%w.4), kind=kCustom, calls=%start.1
+  %two.1 = (f32[8], bf16[16,128]) fusion(%one.1), kind=kCustom, calls=%async_collective_fusion.1
+  %four.1 = f32[8] all-reduce(%two.1), channel_id=5, to_apply=%add.1
+  ROOT %three.1 = bf16[16,128] fusion(%two.1), kind=kCustom, calls=%done.1
+}
+
+%add.1 (a.1: f32[], b.1: f32[]) -> f32[] {
+  ROOT %sum.1 = f32[] add(%a.1, %b.1)
+}
+"""
+
+
+def test_what_is_sent_beside_other_work_counts_once():
+    """As the TPU's compiler writes it: begun in one fusion, continued and ended in others."""
+    assert sorted(collectives(Program(SPREAD))) == [
+        Collective("all-gather", 4096, 1),
+        Collective("all-reduce", 32, 1),
+    ]
