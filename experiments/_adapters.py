@@ -11,8 +11,8 @@ from safetensors.numpy import save_file
 
 from zojax import lora, prefix
 
-# What the families call the layers that make queries and values; GPT-2 has one for both.
-_QUERY_AND_VALUE = (("q_proj", "v_proj"), ("query", "value"), ("c_attn",))
+# What the families call the layers that make queries and values; some have one for both.
+_QUERY_AND_VALUE = (("q_proj", "v_proj"), ("query", "value"), ("c_attn",), ("qkv_proj",))
 
 
 class AdapterSettings(Protocol):

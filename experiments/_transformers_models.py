@@ -57,17 +57,37 @@ _COMMON = {
     "max_position_embeddings": _POSITIONS,
 }
 _GROUPED = _COMMON | {"num_key_value_heads": 2, "head_dim": 8}
+# Windows that end within the texts.
+_WINDOWED = _GROUPED | {"sliding_window": 8}
 TINY = {
     "bert": Tiny(_MASKED, _COMMON),
+    "distilbert": Tiny(
+        _MASKED,
+        {
+            "dim": _WIDTH,
+            "n_layers": _LAYERS,
+            "n_heads": _HEADS,
+            "hidden_dim": 2 * _WIDTH,
+            "max_position_embeddings": _POSITIONS,
+        },
+    ),
+    "gemma2": Tiny(_DECODER, _WINDOWED | {"query_pre_attn_scalar": 8}),
+    "gemma3_text": Tiny(
+        _DECODER, _WINDOWED | {"query_pre_attn_scalar": 8, "sliding_window_pattern": 2}
+    ),
     "gpt2": Tiny(
         _DECODER,
         {"n_embd": _WIDTH, "n_layer": _LAYERS, "n_head": _HEADS, "n_positions": _POSITIONS},
     ),
     "llama": Tiny(_DECODER, _GROUPED),
+    "mistral": Tiny(_DECODER, _WINDOWED),
+    "modernbert": Tiny(_MASKED, _COMMON | {"global_attn_every_n_layers": 2, "local_attention": 8}),
     "opt": Tiny(_DECODER, _COMMON | {"ffn_dim": 2 * _WIDTH, "word_embed_proj_dim": _WIDTH}),
+    "phi3": Tiny(_DECODER, _COMMON | {"num_key_value_heads": 2, "sliding_window": 8}),
     "qwen2": Tiny(_DECODER, _GROUPED),
     "qwen3": Tiny(_DECODER, _GROUPED),
     "roberta": Tiny(_MASKED, _COMMON),
+    "smollm3": Tiny(_DECODER, _GROUPED | {"no_rope_layer_interval": 2}),
     "vit": Tiny(_IMAGES, _COMMON | {"image_size": 8, "patch_size": 2, "num_channels": 1}),
 }
 

@@ -1,10 +1,11 @@
-"""Writes what `transformers` computes for tiny random models of Llama, Qwen2 and Qwen3.
+"""Writes what `transformers` computes for tiny random models of the families with gated layers.
 
     pip install torch==2.13.0 transformers==5.23.0
     python tests/models/make_stored_gated_decoders.py
 
 Each folder of `tests/models/stored` gets a checkpoint by `save_pretrained` and a `reference.npz`:
 token ids, and for each kind of padding the mask, the logits, the last hidden states and the loss.
+`rope.npz` gets the frequencies of positions that are scaled. `test_rotary.py` and
 `test_gated_decoders.py` compares with these; `test_gated_decoders_live.py` repeats it with torch.
 """
 
@@ -33,12 +34,59 @@ LLAMA3 = {
     "original_max_position_embeddings": 8,
 }
 LINEAR = {"rope_type": "linear", "rope_theta": 100.0, "factor": 2.5}
+# Four positions of pretraining, of which rows have up to nine.
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 50.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 4,
+    "beta_fast": 0.6,
+    "beta_slow": 0.05,
+}
+DYNAMIC = {"rope_type": "dynamic", "rope_theta": 50.0, "factor": 4.0}
+LONGROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 50.0,
+    "factor": 3.0,
+    "short_factor": [1.0, 1.5],
+    "long_factor": [2.0, 4.5],
+    "partial_rotary_factor": 0.5,
+}
+_CAPS = {"attn_logit_softcapping": 1.5, "final_logit_softcapping": 3.0}
+_GEMMA = {"head_dim": 6, "query_pre_attn_scalar": 10, "sliding_window": 3} | _CAPS
 # (model_type, settings) of what is stored, one a family.
 VARIANTS = {
     "llama": ("llama", {"rope_parameters": LLAMA3, "head_dim": 8, "attention_bias": True}),
     "qwen2": ("qwen2", {"rope_parameters": LINEAR}),
     "qwen3": ("qwen3", {"head_dim": 6, "tie_word_embeddings": True}),
+    "mistral": ("mistral", {"head_dim": 6, "sliding_window": 4, "rope_parameters": YARN}),
+    "gemma2": ("gemma2", _GEMMA),
+    "gemma3": ("gemma3_text", _GEMMA | {"layer_types": ["sliding_attention", "full_attention"]}),
+    # Rows are short here: transformers asks only how long the longest of them is.
+    "phi3": (
+        "phi3",
+        {
+            "hidden_size": 32,
+            "rope_parameters": LONGROPE,
+            "original_max_position_embeddings": 12,
+            "sliding_window": 4,
+        },
+    ),
+    "smollm3": ("smollm3", {"no_rope_layer_interval": 2}),
 }
+# (settings, how long the sequence is, or None) of the frequencies that are stored, by name.
+ROPES = {
+    "yarn": ({"rope_parameters": YARN}, None),
+    "yarn_scaled": (
+        {"rope_parameters": YARN | {"mscale": 0.7, "mscale_all_dim": 0.4, "truncate": False}},
+        None,
+    ),
+    "dynamic_short": ({"rope_parameters": DYNAMIC, "max_position_embeddings": 6}, 5),
+    "dynamic_long": ({"rope_parameters": DYNAMIC, "max_position_embeddings": 6}, 17),
+    "longrope_short": ({"rope_parameters": LONGROPE, "original_max_position_embeddings": 12}, 12),
+    "longrope_long": ({"rope_parameters": LONGROPE, "original_max_position_embeddings": 12}, 13),
+}
+ROPE_WIDTH = 8
 PADDINGS = ("none", "left", "right")
 IGNORED_LABEL = -100
 
@@ -54,7 +102,8 @@ def random_model(model_type, settings, seed, auto="AutoModelForCausalLM"):
     model = getattr(transformers, auto).from_config(config).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            centre = 1.0 if "norm" in name else 0.0
+            scales = "norm" in name and not model_type.startswith("gemma")
+            centre = 1.0 if scales else 0.0
             parameter.copy_(centre + 0.3 * torch.randn_like(parameter))
     return model
 
@@ -87,6 +136,20 @@ def reference(model, ids, mask):
     return {"logits": out.logits, "features": out.hidden_states[-1], "loss": out.loss}
 
 
+def frequencies(settings, length):
+    """Frequencies and the factor of cosines and sines, for heads of `ROPE_WIDTH`."""
+    import torch
+    import transformers
+    from transformers import modeling_rope_utils
+
+    settings = COMMON | {"hidden_size": ROPE_WIDTH * COMMON["num_attention_heads"]} | settings
+    config = transformers.AutoConfig.for_model("llama", **settings, head_dim=ROPE_WIDTH)
+    init = modeling_rope_utils.ROPE_INIT_FUNCTIONS[config.rope_parameters["rope_type"]]
+    length = None if length is None else torch.tensor(length)
+    found, factor = init(config, "cpu", seq_len=length)
+    return {"frequencies": found.numpy(), "factor": factor}
+
+
 def main():
     for seed, (name, (model_type, settings)) in enumerate(VARIANTS.items()):
         model = random_model(model_type, settings, seed)
@@ -99,6 +162,12 @@ def main():
             arrays[f"mask_{padding}"] = mask
             arrays |= {f"{kind}_{padding}": value.numpy() for kind, value in outputs.items()}
         np.savez_compressed(STORED / name / "reference.npz", **arrays)
+    ropes = {
+        f"{what}_{name}": value
+        for name, case in ROPES.items()
+        for what, value in frequencies(*case).items()
+    }
+    np.savez_compressed(STORED / "rope.npz", **ropes)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes what `transformers` computes for tiny random models of GPT-2, BERT and RoBERTa.
+"""Writes what `transformers` computes for tiny random models of GPT-2 and of the encoders.
 
     pip install torch==2.13.0 transformers==5.23.0 && python tests/models/make_stored_text_models.py
 
@@ -26,12 +26,24 @@ COMMON = {
     "gpt2": _GPT2 | {"eos_token_id": 2},
     "bert": _BERT,
     "roberta": _BERT | {"type_vocab_size": 1, "layer_norm_eps": 1e-5},
+    "distilbert": {
+        "dim": 16,
+        "n_layers": 2,
+        "n_heads": 4,
+        "hidden_dim": 24,
+        "max_position_embeddings": 12,
+    },
+    # Windows of two tokens on either side in the second layer.
+    "modernbert": _BERT | {"global_attn_every_n_layers": 2, "local_attention": 4},
 }
+WITHOUT_TYPES = ("gpt2", "distilbert", "modernbert")
 STORED_HEADS = {
     "gpt2": ("gpt2", "LMHeadModel"),
     "bert": ("bert", "ForMaskedLM"),
     "bert_classifier": ("bert", "ForSequenceClassification"),
     "roberta": ("roberta", "ForMaskedLM"),
+    "distilbert": ("distilbert", "ForMaskedLM"),
+    "modernbert": ("modernbert", "ForMaskedLM"),
 }
 HEADS = {
     "LMHeadModel": "language_model",
@@ -39,7 +51,13 @@ HEADS = {
     "ForSequenceClassification": "classifier",
     "Model": None,
 }
-_CLASSES = {"gpt2": "GPT2", "bert": "Bert", "roberta": "Roberta"}
+_CLASSES = {
+    "gpt2": "GPT2",
+    "bert": "Bert",
+    "roberta": "Roberta",
+    "distilbert": "DistilBert",
+    "modernbert": "ModernBert",
+}
 PADDINGS = ("none", "left", "right")
 IGNORED_LABEL = -100
 
@@ -95,7 +113,7 @@ def reference(model, ids, mask, types, targets):
     if family == "roberta":
         positions = mask * mask.cumsum(1) + PAD
     arguments = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
-    arguments |= {} if family == "gpt2" else {"token_type_ids": types}
+    arguments |= {} if family in WITHOUT_TYPES else {"token_type_ids": types}
     arguments |= {} if targets is None else {"labels": targets}
     tensors = {name: torch.tensor(array) for name, array in arguments.items()}
     with torch.no_grad():

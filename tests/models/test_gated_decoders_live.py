@@ -1,4 +1,4 @@
-"""Llama, Qwen2 and Qwen3 against `transformers` and PEFT with torch: both ways through files."""
+"""The gated families against `transformers` and PEFT with torch: both ways through files."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from zojax import lora
-from zojax.models import Llama, LlamaConfig, Qwen2, Qwen2Config, Qwen3, Qwen3Config, from_pretrained
+from zojax.models import families, from_pretrained
 
 torch = pytest.importorskip(
     "torch", reason="compares with PyTorch as it runs; test_gated_decoders.py has stored outputs"
@@ -37,7 +37,56 @@ CASES = reference.VARIANTS | {
         "qwen3",
         {"head_dim": 10, "attention_bias": True, "rope_parameters": reference.LLAMA3},
     ),
+    "qwen2, a window above": (
+        "qwen2",
+        {"use_sliding_window": True, "sliding_window": 3, "max_window_layers": 1},
+    ),
+    "qwen3, windows by type, yarn": (
+        "qwen3",
+        {
+            "layer_types": ["sliding_attention", "full_attention"],
+            "use_sliding_window": True,
+            "sliding_window": 3,
+            "rope_parameters": reference.YARN
+            | {"mscale": 0.7, "mscale_all_dim": 0.4, "truncate": False},
+        },
+    ),
+    "mistral without a window, tied": (
+        "mistral",
+        {"sliding_window": None, "tie_word_embeddings": True, "rope_parameters": reference.LLAMA3},
+    ),
+    "mistral, the window of one token": ("mistral", {"sliding_window": 1}),
+    "gemma2 without caps, all windows, biases": (
+        "gemma2",
+        {
+            "head_dim": 8,
+            "attn_logit_softcapping": None,
+            "final_logit_softcapping": None,
+            "layer_types": ["sliding_attention"] * 2,
+            "sliding_window": 5,
+            "attention_bias": True,
+        },
+    ),
+    "gemma3 as in older files": (
+        "gemma3_text",
+        {
+            "head_dim": 8,
+            "sliding_window": 3,
+            "sliding_window_pattern": 2,
+            "rope_theta": 500.0,
+            "rope_local_base_freq": 20.0,
+            "rope_scaling": {"rope_type": "linear", "factor": 8.0},
+            "tie_word_embeddings": False,
+        },
+    ),
+    "phi3 plain, tied": ("phi3", {"tie_word_embeddings": True, "num_key_value_heads": 4}),
+    "phi4 mini": ("phi3", {"rope_parameters": {"partial_rotary_factor": 0.5}}),
+    "smollm3 with windows": (
+        "smollm3",
+        {"no_rope_layers": [0, 1], "use_sliding_window": True, "sliding_window": 3},
+    ),
 }
+GATED = ("llama", "qwen2", "qwen3", "mistral", "gemma2", "gemma3_text", "phi3", "smollm3")
 IDS, MASKS = reference.inputs(seed=7)
 run = nnx.jit(lambda model, mask: (model.features(IDS, mask), model(jnp.asarray(IDS), mask)))
 cases = pytest.mark.parametrize("case", CASES)
@@ -75,17 +124,19 @@ def test_we_read_what_transformers_writes_and_it_reads_that_again(case, tmp_path
     for name, tensor in theirs.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[name]), name
     stated, found = (model.config.to_dict() for model in (theirs, again))
-    for name in ("rope_parameters", "head_dim", "tie_word_embeddings", "rms_norm_eps"):
+    for name in ("rope_parameters", "head_dim", "tie_word_embeddings", "layer_types"):
         assert stated.get(name) in (found[name], None)
     assert_same_outputs(ours, again)
 
 
-@pytest.mark.parametrize(
-    ("family", "config"), [(Llama, LlamaConfig), (Qwen2, Qwen2Config), (Qwen3, Qwen3Config)]
-)
-def test_transformers_reads_a_model_that_starts_here(family, config, tmp_path):
-    settings = {**reference.COMMON, "initializer_range": 0.3, "rope_parameters": reference.LINEAR}
-    model = nnx.jit(lambda: family(config.from_dict(settings), rngs=nnx.Rngs(0)))()
+@pytest.mark.parametrize("model_type", GATED)
+def test_transformers_reads_a_model_that_starts_here(model_type, tmp_path):
+    settings = {**reference.COMMON, "initializer_range": 0.3, "head_dim": 4}
+    if model_type != "phi3":
+        settings["rope_parameters"] = reference.LINEAR
+    family = families()[model_type]
+    config = family.config_class.from_dict(settings)
+    model = nnx.jit(lambda: family(config, rngs=nnx.Rngs(0)))()
     model.save_pretrained(tmp_path)
     assert_same_outputs(model, load_theirs(tmp_path))
 
@@ -100,7 +151,28 @@ def test_right_padding_needs_no_positions_in_transformers():
     np.testing.assert_allclose(logits[mask == 1], theirs.numpy()[mask == 1], **PARITY)
 
 
-@pytest.mark.parametrize("model_type", ["llama", "qwen2", "qwen3"])
+@pytest.mark.parametrize("length", [5, 9])
+@pytest.mark.parametrize(
+    ("model_type", "settings"),
+    [
+        ("llama", {"rope_parameters": reference.DYNAMIC, "max_position_embeddings": 6}),
+        ("phi3", reference.VARIANTS["phi3"][1] | {"original_max_position_embeddings": 6}),
+    ],
+)
+def test_frequencies_that_depend_on_the_length(model_type, settings, length, tmp_path):
+    """Rows of one length: transformers asks for the longest, ours each for its own."""
+    theirs = reference.random_model(model_type, settings, seed=5)
+    theirs.save_pretrained(tmp_path)
+    ours, ids = from_pretrained(tmp_path), IDS[:, :length]
+    stated = reference.reference(theirs, ids, np.ones_like(ids))
+    found = nnx.jit(lambda model: model(jnp.asarray(ids)))(ours)
+    np.testing.assert_allclose(found, stated["logits"], **PARITY)
+    ours.save_pretrained(tmp_path)
+    again = reference.reference(load_theirs(tmp_path), ids, np.ones_like(ids))
+    np.testing.assert_allclose(found, again["logits"], **PARITY)
+
+
+@pytest.mark.parametrize("model_type", GATED)
 def test_classifiers_and_bodies_go_both_ways(model_type, tmp_path):
     """Padded with the token of padding, by which transformers finds the last token."""
     ids = np.where(MASKS["right"] == 1, IDS, reference.COMMON["pad_token_id"])
@@ -124,11 +196,13 @@ def test_classifiers_and_bodies_go_both_ways(model_type, tmp_path):
 
 # PEFT asks transformers by a name that is about to go.
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated")
-@pytest.mark.parametrize("variant", ["llama", "qwen3"])
+@pytest.mark.parametrize("variant", ["llama", "qwen3", "gemma3", "phi3"])
 def test_peft_reads_an_adapter_of_ours(variant, tmp_path):
     peft = pytest.importorskip("peft", reason="compares with PEFT as it runs")
     stored = reference.STORED / variant
     targets = ("q_proj", "v_proj", "o_proj", "gate_proj", "down_proj")
+    if variant == "phi3":
+        targets = ("qkv_proj", "gate_up_proj", "down_proj")
     model = lora.adapt(from_pretrained(stored), targets, rank=2, scale=1.5, key=jax.random.key(0))
     graphdef, adapter, frozen = nnx.split(model, nnx.LoRAParam, ...)
     adapter = jax.tree.map(lambda leaf: leaf + 0.1 * jnp.cos(jnp.arange(leaf.shape[-1])), adapter)

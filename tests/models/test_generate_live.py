@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from flax import nnx
+from make_stored_gated_decoders import VARIANTS
 from stored_checkpoints import FIXTURES
 
 from zojax.models import from_pretrained, generate
@@ -18,7 +19,7 @@ STORED = Path(__file__).parent / "stored"
 DECODERS = [
     FIXTURES / "pre_norm",
     FIXTURES / "post_norm_projected",
-    *(STORED / name for name in ("gpt2", "llama", "qwen2", "qwen3")),
+    *(STORED / name for name in ("gpt2", *VARIANTS)),
 ]
 
 

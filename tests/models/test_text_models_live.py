@@ -1,21 +1,29 @@
-"""GPT-2, BERT and RoBERTa against `transformers` with torch, on fresh weights: both ways."""
+"""GPT-2 and the encoders against `transformers` with torch, on fresh weights: both ways."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from make_stored_text_models import COMMON, HEADS, PAD, PADDINGS, inputs, labels, random_model
+from make_stored_text_models import (
+    COMMON,
+    HEADS,
+    PAD,
+    PADDINGS,
+    WITHOUT_TYPES,
+    inputs,
+    labels,
+    random_model,
+)
 from make_stored_text_models import reference as compute_theirs
 from text_model_checks import PARITY, mean_loss, run
 
 from zojax import lora
-from zojax.models import BERT, GPT2, RoBERTa, from_pretrained, generate
+from zojax.models import from_pretrained, generate
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch as it runs")
 transformers = pytest.importorskip("transformers")
 
-FAMILIES = {"gpt2": GPT2, "bert": BERT, "roberta": RoBERTa}
 CASES = {
     "gpt2": ("gpt2", "LMHeadModel", {}),
     "gpt2_scaled": (
@@ -38,6 +46,34 @@ CASES = {
     "roberta": ("roberta", "ForMaskedLM", {"type_vocab_size": 2, "hidden_act": "relu"}),
     "roberta_classifier": ("roberta", "ForSequenceClassification", {"num_labels": 3}),
     "roberta_body": ("roberta", "Model", {"layer_norm_eps": 1e-2}),
+    "distilbert": ("distilbert", "ForMaskedLM", {"activation": "relu"}),
+    "distilbert_classifier": ("distilbert", "ForSequenceClassification", {"num_labels": 3}),
+    "distilbert_body": ("distilbert", "Model", {}),
+    "modernbert": (
+        "modernbert",
+        "ForMaskedLM",
+        {
+            "num_hidden_layers": 3,
+            "global_attn_every_n_layers": 3,
+            "norm_bias": True,
+            "attention_bias": True,
+            "mlp_bias": True,
+            "classifier_bias": True,
+            "norm_eps": 1e-2,
+        },
+    ),
+    "modernbert_no_bias": (
+        "modernbert",
+        "ForMaskedLM",
+        {"decoder_bias": False, "classifier_activation": "relu", "hidden_activation": "relu"},
+    ),
+    "modernbert_classifier": ("modernbert", "ForSequenceClassification", {"num_labels": 3}),
+    "modernbert_mean": (
+        "modernbert",
+        "ForSequenceClassification",
+        {"classifier_pooling": "mean", "layer_types": ["sliding_attention"] * 2},
+    ),
+    "modernbert_body": ("modernbert", "Model", {"local_attention": 3}),
 }
 cases = pytest.mark.parametrize("case", CASES)
 # PEFT asks transformers by a name that is about to go.
@@ -51,7 +87,7 @@ def assert_same_outputs(ours, theirs, seed=7):
         if padding == "left" and head == "classifier" and family != "gpt2":
             continue  # transformers would read the first padding
         mask, arrays = masks[padding], (ids[padding], masks[padding], types)
-        used = arrays[:2] if family == "gpt2" else arrays
+        used = arrays[:2] if family in WITHOUT_TYPES else arrays
         features, logits = run(ours, *map(jnp.asarray, used))
         targets = labels(*used[:2], head)
         expected = compute_theirs(theirs, *arrays, targets)
@@ -133,6 +169,8 @@ def test_gpt2_generates_token_for_token(tmp_path):
         ("bert_classifier", ["query", "layers.*.dense"]),
         ("roberta", ["query", "value", "lm_head.dense"]),
         ("roberta_classifier", ["query", "value"]),
+        ("distilbert", ["query", "value", "layers.*.dense"]),
+        ("modernbert", ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]),
     ],
 )
 def test_peft_reads_our_adapters_and_we_read_its(case, targets, tmp_path):

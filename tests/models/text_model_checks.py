@@ -1,4 +1,4 @@
-"""What the tests of GPT-2, BERT and RoBERTa share."""
+"""What the tests of GPT-2 and the encoders share."""
 
 import functools
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from make_stored_text_models import IGNORED_LABEL, PAD, STORED, inputs, labels
+from make_stored_text_models import IGNORED_LABEL, PAD, STORED, WITHOUT_TYPES, inputs, labels
 
 import zojax
 from zojax.models import from_pretrained
@@ -33,7 +33,7 @@ def assert_stored_outputs(name):
     """Features and logits of tokens, and the loss, for every padding that transformers can take."""
     model = from_pretrained(STORED / name)
     stored = np.load(STORED / name / "reference.npz")
-    types = () if name == "gpt2" else (jnp.asarray(stored["types"]),)
+    types = () if name in WITHOUT_TYPES else (jnp.asarray(stored["types"]),)
     for padding in ("none", "left", "right"):
         if padding == "left" and name == "bert_classifier":
             continue  # transformers would read the first padding
@@ -80,7 +80,7 @@ def assert_lazy_is_materialized(model, samplers=(SIGNS, FACTORS)):
     family = model.config.model_type
     ids, types, masks = inputs(9, family)
     ids, mask = jnp.asarray(ids["left"]), jnp.asarray(masks["left"])
-    arguments = (ids, mask) if family == "gpt2" else (ids, mask, jnp.asarray(types))
+    arguments = (ids, mask) if family in WITHOUT_TYPES else (ids, mask, jnp.asarray(types))
     targets = labels(np.asarray(ids), np.asarray(mask), model.head)
     graphdef, params = nnx.split(model, nnx.Param)
 

@@ -27,6 +27,11 @@ class Config:
     model_type: ClassVar[str]
     labels: tuple[str, ...]
 
+    @property
+    def longest(self) -> int:
+        """How many tokens a sequence may have, prefix included; of models of text."""
+        return self.max_position_embeddings
+
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)

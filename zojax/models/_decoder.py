@@ -65,7 +65,7 @@ class Decoder(nnx.Module):
         Returns:
           Features, (batch, length, width of the token table), in the dtype of the weights.
         """
-        longest = self.config.max_position_embeddings - self._shift
+        longest = self.config.longest - self._shift
         mask = _tokens.checked_mask(input_ids, attention_mask, longest)
         return self._run(input_ids, _tokens.positions(mask), None, _attention.causal(mask))[0]
 

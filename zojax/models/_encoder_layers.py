@@ -12,14 +12,15 @@ from zojax.models._heads import Head
 
 
 class Embeddings(nnx.Module):
-    """The sum of three tables, normed."""
+    """The sum of three tables, or of two where there are no types of tokens, normed."""
 
     def __init__(self, config: BERTConfig, *, dtype: DTypeLike, rngs: nnx.Rngs):
         kwargs, width = {"dtype": dtype, "rngs": rngs}, config.hidden_size
         table = _parts.table_maker(config.initializer_range, **kwargs)
         self.word_embeddings = table(config.vocab_size, width)
         self.position_embeddings = table(config.max_position_embeddings, width)
-        self.token_type_embeddings = table(config.type_vocab_size, width)
+        types = config.type_vocab_size
+        self.token_type_embeddings = table(types, width) if types else None
         self.LayerNorm = layer_norm(config, **kwargs)
 
     def __call__(
@@ -28,7 +29,9 @@ class Embeddings(nnx.Module):
         """Maps three arrays of integers, which broadcast to (batch, length), to activations."""
         x = _parts.rows(self.word_embeddings, input_ids)
         x = x + _parts.rows(self.position_embeddings, positions)
-        return self.LayerNorm(x + _parts.rows(self.token_type_embeddings, token_type_ids))
+        if self.token_type_embeddings is not None:
+            x = x + _parts.rows(self.token_type_embeddings, token_type_ids)
+        return self.LayerNorm(x)
 
 
 class SelfAttention(nnx.Module):

@@ -10,6 +10,7 @@ import functools
 import math
 import types
 import typing
+from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple, Union
 
 
@@ -56,6 +57,18 @@ def depths(settings: Any) -> dict[str, int]:
         for name, kind in _kinds(type(settings)).items()
         if kind == Depth
     }
+
+
+def mapping(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A setting that is an object of settings itself; empty where there is none.
+
+    Raises:
+      ValueError: if it is something else.
+    """
+    value = settings.get(name)
+    if not isinstance(value, Mapping | None):
+        raise ValueError(f"{name} must be an object or null, not {shown(value)}.")
+    return dict(value or {})
 
 
 def shown(value: Any) -> str:

@@ -47,6 +47,7 @@ class Format(NamedTuple):
         axes are those of the file; the same by default. A tensor of another shape is read whole.
       renamed: (in the files, in the modules of transformers) parts of names that differ, each
         replaced in turn. Adapters of PEFT are named after the modules.
+      layer_name: (name with `{}`, layer) → the name of that layer's tensor.
     """
 
     architecture: str
@@ -61,6 +62,7 @@ class Format(NamedTuple):
     axes: Callable[[Path, int], Axes] = _reversed_kernels
     file_shape: Callable[[Path, Shape], Shape] = _same_shape
     renamed: tuple[tuple[str, str], ...] = ()
+    layer_name: Callable[[str, int], str] = str.format
 
     def name(self, path: Path) -> str:
         """The name of a parameter's tensor in files of this architecture."""
@@ -120,4 +122,7 @@ def _tensors(form: Format, path: Path, shape: Shape) -> list[Tensor]:
     axes = form.axes(path, len(shape))
     plain = tuple(shape[axes.index(axis)] for axis in range(len(shape)))
     of_file = form.file_shape(path, plain)
-    return [Tensor(name.format(layer), of_file, plain, layer, axes) for layer in layers]
+    return [
+        Tensor(form.layer_name(name, layer) if stacked else name, of_file, plain, layer, axes)
+        for layer in layers
+    ]

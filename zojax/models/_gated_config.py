@@ -2,11 +2,12 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from zojax.models import _config, _fields
 from zojax.models._fields import Depth, NotNegative, Size
-from zojax.models._rotary import Rope
+from zojax.models._layer_kinds import LayerKind
+from zojax.models._rope import Rope
 
 _PLAIN = Rope()
 
@@ -27,7 +28,7 @@ class GatedConfig(_config.Config):
       hidden_act: the activation function of the gate.
       max_position_embeddings: the longest sequence.
       rms_norm_eps: added to mean squares in the norms.
-      rope_parameters: how fast the rotary positions turn; a dictionary is read as in a
+      rope_parameters: how fast the rotary positions turn, a `Rope`; a dictionary is read as in a
         `config.json`, and None is the default.
       tie_word_embeddings: whether the head is the token table.
       initializer_range: standard deviation of new weights.
@@ -41,6 +42,9 @@ class GatedConfig(_config.Config):
         to, or the rotary positions are of a kind that is not offered here.
     """
 
+    # Whether a checkpoint may turn a part of each head only.
+    _turns_parts: ClassVar[bool] = False
+
     vocab_size: Size = 32000
     hidden_size: Size = 4096
     intermediate_size: Size = 11008
@@ -51,7 +55,7 @@ class GatedConfig(_config.Config):
     hidden_act: str = "silu"
     max_position_embeddings: Size = 2048
     rms_norm_eps: NotNegative = 1e-6
-    rope_parameters: Rope = _PLAIN
+    rope_parameters: Rope | Mapping[str, Any] | None = _PLAIN
     tie_word_embeddings: bool = False
     initializer_range: NotNegative = 0.02
     pad_token_id: int | None = None
@@ -60,7 +64,6 @@ class GatedConfig(_config.Config):
     labels: tuple[str, ...] = _config.unnamed(2)
 
     def __post_init__(self):
-        object.__setattr__(self, "rope_parameters", self._rope())
         super().__post_init__()
         if self.num_key_value_heads is None:
             object.__setattr__(self, "num_key_value_heads", self.num_attention_heads)
@@ -70,6 +73,7 @@ class GatedConfig(_config.Config):
         _config.check_divides(self, "num_key_value_heads", "num_attention_heads")
         if self.head_dim % 2:
             raise ValueError(f"head_dim = {self.head_dim} must be even: its halves turn together.")
+        object.__setattr__(self, "rope_parameters", self._rope(self.rope_parameters))
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
@@ -78,11 +82,22 @@ class GatedConfig(_config.Config):
         Raises:
           ValueError: if a setting that changes what the model computes is not offered here.
         """
-        rope = dict(_object(settings, "rope_scaling") or _object(settings, "rope_parameters"))
+        rope = _fields.mapping(settings, "rope_scaling")
+        rope = rope or _fields.mapping(settings, "rope_parameters")
         for name in ("rope_theta", "partial_rotary_factor"):
             if settings.get(name) is not None:
                 rope.setdefault(name, settings[name])
         return super().from_dict({**settings, "rope_parameters": rope})
+
+    @property
+    def layer_kinds(self) -> tuple[LayerKind, ...]:
+        """What differs between the layers besides their weights, one for each."""
+        return (LayerKind(rope=self.rope_parameters),) * self.num_hidden_layers
+
+    @property
+    def longest(self) -> int:
+        """How many tokens a sequence may have, prefix included."""
+        return max(self.max_position_embeddings, self.rope_parameters.reach)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings for a `config.json`; old readers find the rotary positions as well."""
@@ -90,41 +105,36 @@ class GatedConfig(_config.Config):
         old = {"rope_theta": rope["rope_theta"]}
         if self.rope_parameters.rope_type != "default":
             old["rope_scaling"] = {name: x for name, x in rope.items() if name != "rope_theta"}
+        if self._turns_parts:
+            old["partial_rotary_factor"] = rope.setdefault("partial_rotary_factor", 1.0)
         return super().to_dict() | {"rope_parameters": rope} | old
 
-    def _rope(self) -> Rope:
-        rope = self.rope_parameters
-        if isinstance(rope, Rope):
-            return rope
-        rope = _object({"rope_parameters": rope}, "rope_parameters")
-        if "llama3" in (rope.get("rope_type"), rope.get("type")):
-            rope.setdefault("original_max_position_embeddings", self.max_position_embeddings)
-        return Rope.from_dict(rope)
+    def _rope(self, given: Rope | Mapping[str, Any] | None) -> Rope:
+        rope = given
+        if not isinstance(given, Rope):
+            usual = {"rope_theta": type(self).rope_parameters.rope_theta}
+            rope = Rope.of_model(usual | dict(given or {}), self.max_position_embeddings)
+        if rope.partial_rotary_factor is not None and not self._turns_parts:
+            raise ValueError(
+                f"partial_rotary_factor is {rope.partial_rotary_factor!r}; in {self.model_type} "
+                "whole heads turn, 1.0."
+            )
+        _check_planes(rope, self.head_dim)
+        return rope
 
 
-def _object(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A setting that is an object of settings; empty where there is none."""
-    value = settings.get(name)
-    if not isinstance(value, Mapping | None):
-        raise ValueError(f"{name} must be an object or null, not {_fields.shown(value)}.")
-    return dict(value or {})
-
-
-def refuse_windows(settings: Mapping[str, Any], layers: int) -> None:
-    """Raises ValueError if, by a `config.json` of Qwen, any of the layers sees a window alone."""
-    kinds = settings.get("layer_types")
-    if kinds is None:
-        used = settings.get("use_sliding_window") and settings.get("sliding_window", 4096)
-        first = settings.get("max_window_layers", 28)
-        if used and not isinstance(first, int):
-            raise ValueError(f"max_window_layers must be an integer, not {_fields.shown(first)}.")
-        kinds = ["sliding_attention"] if used and first < layers else []
-    if not isinstance(kinds, list) or not all(isinstance(kind, str) for kind in kinds):
+def _check_planes(rope: Rope, width: int) -> None:
+    """Raises ValueError unless the entries that turn are pairs, each with its factors."""
+    turned = rope.turned(width)
+    if turned < 2 or turned % 2:
         raise ValueError(
-            f"layer_types must be a list of names or null, not {_fields.shown(kinds)}."
+            f"partial_rotary_factor = {rope.partial_rotary_factor} of head_dim = {width} must be "
+            f"an even number of entries: halves turn together. It is {turned}."
         )
-    if other := set(kinds) - {"full_attention"}:
-        raise ValueError(
-            f"layers have {', '.join(sorted(other))} (layer_types, or use_sliding_window with "
-            "max_window_layers); zojax.models has full_attention only."
-        )
+    for name in ("short_factor", "long_factor"):
+        factors = getattr(rope, name)
+        if factors is not None and len(factors) != turned // 2:
+            raise ValueError(
+                f"{name} in rope_parameters has {len(factors)} numbers; heads of width {width} "
+                f"need {turned // 2}, one for each pair of entries that turns."
+            )

@@ -136,7 +136,7 @@ def _check(model, input_ids, attention_mask, max_new_tokens, key, top_k):
         raise ValueError(
             "attention_mask ends in 0; sequences go on at their end, so pad on the left"
         )
-    longest = model.config.max_position_embeddings - model._shift
+    longest = model.config.longest - model._shift
     if input_ids.shape[1] + max_new_tokens > longest:
         raise ValueError(
             f"max_new_tokens {max_new_tokens} after {input_ids.shape[1]} tokens is beyond "

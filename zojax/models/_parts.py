@@ -1,7 +1,7 @@
 """The parts that families share: linear maps, norms, tables, and the stack of layers."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import jax
@@ -61,13 +61,19 @@ def rows(table: nnx.Embed, index: jax.Array) -> jax.Array:
 
 
 def layer_norm(
-    width: int, epsilon: float, *, affine: bool = True, dtype: DTypeLike, rngs: nnx.Rngs
+    width: int,
+    epsilon: float,
+    *,
+    affine: bool = True,
+    use_bias: bool = True,
+    dtype: DTypeLike,
+    rngs: nnx.Rngs,
 ) -> nnx.LayerNorm:
     """A norm over the features; statistics and scaling in float32, result in the input's dtype."""
     return nnx.LayerNorm(
         width,
         epsilon=epsilon,
-        use_bias=affine,
+        use_bias=affine and use_bias,
         use_scale=affine,
         use_fast_variance=False,  # E[x²] - E[x]² cancels where activations sit far from zero
         param_dtype=dtype,
@@ -106,10 +112,47 @@ def run(stacked: nnx.Module, x: jax.Array, of_layer: Any, **shared: Any) -> tupl
     Returns:
       The activations of the last layer, and what the layers left behind.
     """
+    return _scan(stacked, x, of_layer, None, lambda _: shared)
+
+
+def run_kinds(
+    stacked: nnx.Module,
+    x: jax.Array,
+    of_layer: Any,
+    kinds: Sequence[Hashable],
+    arguments: Callable[[Any], dict[str, Any]],
+) -> tuple[jax.Array, Any]:
+    """The same with layers of several kinds, each of which is told what its kind asks for.
+
+    What the kinds ask for is stacked, and each layer picks its own: the program has one layer,
+    whatever the kinds and their order.
+
+    Args:
+      stacked: as above.
+      x: as above.
+      of_layer: as above.
+      kinds: one for each layer.
+      arguments: from a kind to what its layers are called with besides: trees of arrays, which
+        differ between kinds in their values alone.
+    """
+    distinct = list(dict.fromkeys(kinds))
+    if len(distinct) == 1:
+        return run(stacked, x, of_layer, **arguments(distinct[0]))
+    of_kinds = jax.tree.map(lambda *arrays: jnp.stack(arrays), *map(arguments, distinct))
+
+    def pick(kind: jax.Array) -> dict[str, Any]:
+        pick_one = functools.partial(jax.lax.dynamic_index_in_dim, index=kind, keepdims=False)
+        return jax.tree.map(pick_one, of_kinds)
+
+    places = jnp.array([distinct.index(kind) for kind in kinds], jnp.int32)
+    return _scan(stacked, x, of_layer, places, pick)
+
+
+def _scan(stacked, x, of_layer, kinds, arguments):
     graphdef, params = nnx.split(stacked)
 
     def body(x, inputs):
-        params, of_layer = inputs
-        return nnx.merge(graphdef, params)(x, of_layer, **shared)
+        params, of_layer, kind = inputs
+        return nnx.merge(graphdef, params)(x, of_layer, **arguments(kind))
 
-    return jax.lax.scan(body, x, (params, of_layer))
+    return jax.lax.scan(body, x, (params, of_layer, kinds))

@@ -14,16 +14,26 @@ from zojax.models import _config, _fields, _files, _heads, _load
 from zojax.models._heads import Head
 from zojax.models._placement import Placement, Rules
 from zojax.models.bert import BERT
+from zojax.models.distilbert import DistilBERT
+from zojax.models.gemma2 import Gemma2
+from zojax.models.gemma3 import Gemma3
 from zojax.models.gpt2 import GPT2
 from zojax.models.llama import Llama
+from zojax.models.mistral import Mistral
+from zojax.models.modernbert import ModernBERT
 from zojax.models.opt import OPT
+from zojax.models.phi3 import Phi3
 from zojax.models.qwen2 import Qwen2
 from zojax.models.qwen3 import Qwen3
 from zojax.models.roberta import RoBERTa
+from zojax.models.smollm3 import SmolLM3
 from zojax.models.vit import ViT
 from zojax.noise import _keys
 
-_FAMILIES = (BERT, GPT2, Llama, OPT, Qwen2, Qwen3, RoBERTa, ViT)
+_FAMILIES = (
+    *(BERT, DistilBERT, Gemma2, Gemma3, GPT2, Llama, Mistral, ModernBERT, OPT, Phi3, Qwen2, Qwen3),
+    *(RoBERTa, SmolLM3, ViT),
+)
 
 
 def families() -> dict[str, type[nnx.Module]]:

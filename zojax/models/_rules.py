@@ -9,8 +9,8 @@ from zojax.models._placement import Path, Rule
 
 # Products that widen: each device makes a part of the features.
 _WIDENS = (
-    *("q_proj", "k_proj", "v_proj", "query", "key", "value", "c_attn"),
-    *("fc1", "gate_proj", "up_proj", "intermediate.dense", "c_fc", "lm_head"),
+    *("q_proj", "k_proj", "v_proj", "qkv_proj", "query", "key", "value", "c_attn"),
+    *("fc1", "gate_proj", "up_proj", "gate_up_proj", "intermediate.dense", "c_fc", "lm_head"),
 )
 # Products that bring the parts together again: each device adds a term.
 _NARROWS = ("out_proj", "o_proj", "output.dense", "c_proj", "fc2", "down_proj")
@@ -22,7 +22,8 @@ def tensor_parallel(mesh: Mesh, axis: str) -> Rule:
     Projections into heads and the first matrices of an MLP are cut along what they give, with their
     biases; output projections and the last matrices along what they take, so that a layer adds up
     activations twice and sends no weight. Tables are cut along their width. Norms, the biases of
-    sums, poolers and classifiers are whole everywhere, as is what the axis does not divide.
+    sums, poolers and classifiers are whole everywhere, as is what the axis does not divide. Where
+    one matrix makes several parts (c_attn, qkv_proj, gate_up_proj), these are sent between devices.
 
     For `rules` of `zojax.models.from_pretrained`; needs no `zojax.Axes`.
 

@@ -55,3 +55,15 @@ def at_last(features: jax.Array, attention_mask: jax.Array | None) -> jax.Array:
     places = jnp.arange(features.shape[1])
     last = jnp.max(attention_mask.astype(jnp.int32) * places, axis=1)
     return jnp.take_along_axis(features, last[:, None, None], axis=1)[:, 0]
+
+
+def mean(features: jax.Array, attention_mask: jax.Array) -> jax.Array:
+    """The mean of the features of the tokens of each row, (batch, width), in their dtype.
+
+    Args:
+      features: (batch, length, width).
+      attention_mask: (batch, length). A row without tokens gives 0.
+    """
+    mask = attention_mask.astype(jnp.float32)[..., None]
+    count = jnp.maximum(jnp.sum(mask, axis=1), 1)
+    return (jnp.sum(features.astype(jnp.float32) * mask, axis=1) / count).astype(features.dtype)

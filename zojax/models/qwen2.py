@@ -1,41 +1,25 @@
 """Qwen2 and Qwen2.5 as a Flax NNX module.
 
 Equations (1) to (5) of `zojax.models.llama`, with biases on queries, keys and values and nowhere
-else. All layers see all tokens before; a checkpoint that limits some to a sliding window is
-refused.
+else. Some layers may see no further than a sliding window.
 
 Reference: Yang et al., "Qwen2 Technical Report", arXiv:2407.10671. Names of settings, modules and
 tensors are those of the Hugging Face files.
 """
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
-from zojax.models import _gated_config
-from zojax.models._fields import Size
-from zojax.models._gated_config import GatedConfig
 from zojax.models._gated_decoder import GatedDecoder
 from zojax.models._gated_layers import Extras
+from zojax.models._qwen_config import QwenConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class Qwen2Config(GatedConfig):
-    """Settings of a Qwen2 model: those of `GatedConfig`."""
+class Qwen2Config(QwenConfig):
+    """Settings of a Qwen2 model: those of `QwenConfig`."""
 
     model_type: ClassVar[str] = "qwen2"
-
-    vocab_size: Size = 151936
-    intermediate_size: Size = 22016
-    num_key_value_heads: Size | None = 32
-    max_position_embeddings: Size = 32768
-
-    @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
-        """Takes what is named here from a parsed `config.json`, and refuses sliding windows."""
-        config = super().from_dict(settings)
-        _gated_config.refuse_windows(settings, config.num_hidden_layers)
-        return config
 
 
 class Qwen2(GatedDecoder):

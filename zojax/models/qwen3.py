@@ -6,27 +6,24 @@ they are turned, whose scales all heads of a layer share:
     q_h = R(p) norm(n Q_h),    k_g = R(p) norm(n K_g)                                (2')
 
 `head_dim` is a setting of its own: heads times width may differ from `hidden_size`. The
-feed-forward blocks have no biases. All layers see all tokens before; a checkpoint that limits
-some to a sliding window is refused.
+feed-forward blocks have no biases. Some layers may see no further than a sliding window.
 
 Reference: Yang et al., "Qwen3 Technical Report", arXiv:2505.09388. Names of settings, modules and
 tensors are those of the Hugging Face files.
 """
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
-from zojax.models import _gated_config
 from zojax.models._fields import Size
-from zojax.models._gated_config import GatedConfig
 from zojax.models._gated_decoder import GatedDecoder
 from zojax.models._gated_layers import Extras
+from zojax.models._qwen_config import QwenConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class Qwen3Config(GatedConfig):
-    """Settings of a Qwen3 model: those of `GatedConfig`, and whether attention has biases.
+class Qwen3Config(QwenConfig):
+    """Settings of a Qwen3 model: those of `QwenConfig`, and whether attention has biases.
 
     Attributes:
       attention_bias: whether the linear maps of attention have biases.
@@ -34,19 +31,8 @@ class Qwen3Config(GatedConfig):
 
     model_type: ClassVar[str] = "qwen3"
 
-    vocab_size: Size = 151936
-    intermediate_size: Size = 22016
-    num_key_value_heads: Size | None = 32
     head_dim: Size | None = 128
-    max_position_embeddings: Size = 32768
     attention_bias: bool = False
-
-    @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
-        """Takes what is named here from a parsed `config.json`, and refuses sliding windows."""
-        config = super().from_dict(settings)
-        _gated_config.refuse_windows(settings, config.num_hidden_layers)
-        return config
 
 
 class Qwen3(GatedDecoder):
