@@ -124,8 +124,9 @@ def test_we_read_what_transformers_writes_and_it_reads_that_again(case, tmp_path
     for name, tensor in theirs.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[name]), name
     stated, found = (model.config.to_dict() for model in (theirs, again))
-    for name in ("rope_parameters", "head_dim", "tie_word_embeddings", "layer_types"):
-        assert stated.get(name) in (found[name], None)
+    compared = ("rope_parameters", "head_dim", "tie_word_embeddings", "rms_norm_eps", "layer_types")
+    for name in compared:
+        assert stated.get(name) in (found.get(name), None), name
     assert_same_outputs(ours, again)
 
 
