@@ -31,8 +31,14 @@ OTHERS = [
     "labels",
 ]
 NUMBERS = st.sampled_from([0, -1, 1, 2, 3, 2**31, 10**18, 0.5, 1e300, float("nan"), float("inf")])
-LEAVES = st.none() | st.booleans() | NUMBERS | st.sampled_from(["", "1", "llama3", "\ud800", "a"])
-KEYS = st.sampled_from(["0", "1", "type", "rope_type", "factor", "rope_theta", "text", "label"])
+NAMES = ["", "1", "\ud800", "a", "llama3", "yarn", "longrope", "full_attention"]
+LEAVES = st.none() | st.booleans() | NUMBERS | st.sampled_from(NAMES)
+KEYS = st.sampled_from(
+    [
+        *("0", "1", "text", "label"),
+        *("type", "rope_type", "factor", "rope_theta", "full_attention", "sliding_attention"),
+    ]
+)
 JSON = st.recursive(
     LEAVES, lambda x: st.lists(x, max_size=3) | st.dictionaries(KEYS, x, max_size=3), max_leaves=6
 )

@@ -157,7 +157,9 @@ def test_llama3_without_a_length_of_pretraining_takes_the_longest_sequence():
     ("settings", "message"),
     [
         ({"rope_scaling": {"type": "ntk", "factor": 2.0}}, "rope_type is 'ntk'; zojax"),
-        ({"rope_scaling": {"type": "yarn", "beta_fast": "x"}}, "beta_fast must be a finite number or null"),
+        ({"rope_scaling": {"type": "yarn", "beta_fast": "x"}}, "beta_fast must be a finite number"),
+        ({"rope_scaling": YARN | {"beta_fast": -1.0}}, "beta_fast must be at least 0, not -1.0"),
+        ({"rope_scaling": YARN | {"rope_theta": 1.0}}, "'yarn' needs rope_theta above 1 in"),
         ({"rope_scaling": {"type": "dynamic"}}, "'dynamic' needs factor above 0"),
         (
             {"rope_scaling": {"type": "longrope", "short_factor": [1, 2]}},

@@ -261,6 +261,15 @@ def _check(rope: Rope) -> None:
                 f"rope_type {rope.rope_type!r} has no use for {name} = {value!r} in "
                 "rope_parameters; leave it out, or name the type that is meant."
             )
+        if name in optional and value is not None and value < 0:
+            raise ValueError(f"{name} must be at least 0, not {value!r}.")
+    # Of these the logarithm is divided by.
+    for name in {"yarn": ("rope_theta",), "longrope": (_LENGTH,)}.get(rope.rope_type, ()):
+        if getattr(rope, name) <= 1:
+            raise ValueError(
+                f"rope_type {rope.rope_type!r} needs {name} above 1 in rope_parameters, not "
+                f"{getattr(rope, name)!r}."
+            )
     part = rope.partial_rotary_factor
     if part is not None and not 0 < part <= 1:
         raise ValueError(f"partial_rotary_factor must be above 0 and at most 1, not {part!r}.")

@@ -72,10 +72,6 @@ class MixedConfig(GatedConfig):
         """The type of a layer, counted from 0, where `layer_types` does not say it."""
         raise NotImplementedError
 
-    def to_dict(self) -> dict[str, Any]:
-        """The settings for a `config.json`, with the type of each layer."""
-        return super().to_dict() | {"layer_types": list(self._types)}
-
     @property
     def layer_kinds(self) -> tuple[LayerKind, ...]:
         """What differs between the layers besides their weights, one for each."""
