@@ -69,6 +69,15 @@ def load_model(
     return network, tokenizer
 
 
+def load_processor(
+    source: str, network: nnx.Module
+) -> "PreTrainedTokenizerBase | tasks.ImageFormat":
+    """What made the arrays for a model that was read from `source`."""
+    if hasattr(network.config, "image_shape"):
+        return image_format(source, network)
+    return _load_tokenizer(source)
+
+
 def model_source(model: str) -> str:
     """The folder of a shipped model; what is no shipped name stays as it is."""
     shipped = _ASSETS / model

@@ -70,7 +70,7 @@ def _prepare(settings: Settings) -> Job:
             f"batch_size {settings.batch_size} is larger than the train split with its "
             f"{len(examples['train'])} examples; choose a smaller one"
         )
-    key = jax.random.fold_in(run_key(settings), _ADAPTER)
+    key = adapter_key(settings)
     model, processor = load_model(
         settings.model,
         settings.dtype,
@@ -94,3 +94,8 @@ def _prepare(settings: Settings) -> Job:
 def run_key(settings: Settings) -> jax.Array:
     """The key of a run."""
     return jax.random.key(settings.seed)
+
+
+def adapter_key(settings: Settings) -> jax.Array:
+    """The key that a new adapter or classifier of a run starts from."""
+    return jax.random.fold_in(run_key(settings), _ADAPTER)

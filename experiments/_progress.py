@@ -26,10 +26,15 @@ class Window:
       accumulate: calls that a step is made of.
       difference: the radius times the queries of a step, which make of a coefficient about the
         difference between losses that it stands for; None for a method without any.
+
+    Attributes:
+      losses: of every call of the window that was read last, (calls, n), for a seed log; None for a
+        method that has none.
     """
 
     def __init__(self, accumulate: int = 1, difference: float | None = None):
         self._accumulate, self._difference = accumulate, difference
+        self.losses: np.ndarray | None = None
         self._measured: list[dict[str, jax.Array]] = []
         self._tokens = 0
         self._start = time.perf_counter()
@@ -64,6 +69,8 @@ class Window:
         """
         calls = jax.device_get(self._measured)
         seconds = time.perf_counter() - self._start
+        losses = [call.pop("last_losses") for call in calls if "last_losses" in call]
+        self.losses = np.vstack(losses) if losses else None
         measured = self._by_step(calls)
         losses = measured["value"].astype(np.float64)
         losses = losses[np.isfinite(losses)]

@@ -16,7 +16,6 @@ import tyro
 from flax import nnx
 from rich.console import Console
 
-from experiments._adapters import ADAPTERS
 from experiments._averaging import averaged
 from experiments._chunks import choose_chunk_size
 from experiments._compilation_cache import keep_compiled_programs
@@ -24,7 +23,7 @@ from experiments._config_file import ConfigFile, with_config
 from experiments._costs import measure_costs
 from experiments._diagnostics import Diagnostics
 from experiments._evaluation import make_evaluate
-from experiments._inputs import model_source, save_processor
+from experiments._export import export
 from experiments._job import Job, prepare
 from experiments._launcher import launch
 from experiments._layout import local
@@ -36,6 +35,7 @@ from experiments._processes import Processes, ending_at_once, is_first
 from experiments._progress import ProgressView, Window
 from experiments._report import Result, describe, report, summarize
 from experiments._run import Run
+from experiments._seed_logs import RunLog, describe_run
 from experiments._settings import Settings
 from experiments._status import showing
 from experiments._vectors import use_wide_vectors
@@ -91,8 +91,10 @@ def train(settings: Settings, job: Job) -> Result | None:
         run = Run(settings, job, judge, checkpoints, writers, diagnostics, console)
         # Under jit, no two leaves of the state share a buffer, and both may be donated.
         state = jax.jit(tx.init, out_shardings=lies[1])(params)
+        header = describe_run(settings, job.graphdef, params, frozen, state)
         start, params, state = run.begin(params, state)
-        done, params, state = _loop(run, update, start, params, state)
+        with RunLog.open(settings, header, start, console) as log:
+            done, params, state = _loop(run, update, log, start, params, state)
         spent = int(optax.tree.get(state, "num_evaluations")) // settings.accumulate
         num_nonfinite = int(optax.tree.get(state, "num_nonfinite"))
         best_step, params, state = run.best(params, state)
@@ -101,7 +103,7 @@ def train(settings: Settings, job: Job) -> Result | None:
 
     trained, others = local(best), local(frozen)
     if is_first():
-        _export(settings, nnx.merge(graphdef, trained, others), job.processor)
+        export(settings, nnx.merge(graphdef, trained, others), job.processor)
     batch = run.batches[settings.accumulate * done - 1]
     with jax.set_mesh(layout.mesh), showing(console, "measuring what an update costs"):
         costs = measure_costs(step, loss, params, state, frozen, batch, layout.assemble)
@@ -130,15 +132,9 @@ def _by_groups(step: Callable, steps: Callable, frozen: Any) -> Callable:
     return update
 
 
-def _export(settings: Settings, model: nnx.Module, processor: Any) -> None:
-    """Writes the model for transformers, and an adapter for PEFT as well."""
-    export = ADAPTERS[settings.adapter].export
-    model = export(model, settings.out / "adapter", model_source(settings.model))
-    model.save_pretrained(settings.out / "model")
-    save_processor(processor, settings.out / "model")
-
-
-def _loop(run: Run, update: Callable, start: int, params: Any, state: Any) -> tuple[int, Any, Any]:
+def _loop(
+    run: Run, update: Callable, log: RunLog, start: int, params: Any, state: Any
+) -> tuple[int, Any, Any]:
     """The loop: makes the updates that are left; returns how many there are, params and state."""
     done, calls = start, run.settings.accumulate
     if run.is_out_of_patience(done):
@@ -155,6 +151,7 @@ def _loop(run: Run, update: Callable, start: int, params: Any, state: Any) -> tu
                 continue  # the host does not wait for the device
             done = group.last // calls
             numbers = window.read(done)
+            log.append(window.losses)
             training.check_replicas(params)
             if run.diagnostics is not None:
                 numbers |= run.diagnostics.read(done, params, group)
@@ -169,6 +166,7 @@ def _loop(run: Run, update: Callable, start: int, params: Any, state: Any) -> tu
                     spent=spent,
                     watch=view.evaluating,
                 )
+                log.mark(params, dev.loss)
                 run.checkpoints.save(done, params, state, loss=dev.loss)
                 view.evaluated(done, dev.score, dev.loss, numbers)
                 window.restart_clock()

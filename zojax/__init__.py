@@ -6,6 +6,7 @@ from zojax._measurement import Probe as Probe
 from zojax._mesh import Axes as Axes
 from zojax.estimators import EstimateGradientState as EstimateGradientState
 from zojax.estimators import Estimator as Estimator
+from zojax.estimators import Recorded as Recorded
 from zojax.estimators import averaged_baseline as averaged_baseline
 from zojax.estimators import central as central
 from zojax.estimators import chain as chain

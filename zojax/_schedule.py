@@ -1,24 +1,27 @@
 """Tricks that steer XLA's schedule: when something is computed, and into which buffer.
 
 All of them stand here, each with its reason and the measurement that would retire it. They change
-no value. Left alone, XLA does two things to the draws of a perturbed evaluation. It schedules those
-that depend on no data (the layers of an unrolled model) before everything else, so that the noise
-of all layers exists at once. And it fuses a draw into each of its readers, so that a pair of points
-pays for the generator twice, and 32 signs packed in a word pay for the word 32 times.
+no value (`as_buffer` says when one is rounded). Left alone, XLA does two things to the draws of a
+perturbed evaluation. It schedules those that depend on no data (the layers of an unrolled model)
+before everything else, so that the noise of all layers exists at once. And it fuses a draw into
+each of its readers, so that a pair of points pays for the generator twice, and 32 signs packed in a
+word pay for the word 32 times.
 
     draw_after    a draw that waits for data and is kept
     make_after    the same for anything small that is read more than once
+    as_buffer     a number that is rounded before it is read
     zero_after    zeros that wait, for loops that add up
     true_after    the predicate that all of these wait for
     hidden_slicer places in a common buffer that the compiler does not see
     used_after    a leaf that is not copied before data
     cut_out       a part of a leaf that is a part when devices send it
 
-`python -m experiments.benchmarks.memory` and `.speed` retire the first four: when peak / inference
+`python -m experiments.benchmarks.memory` and `.speed` retire those that wait: when peak / inference
 of the unrolled forms and step / two forwards stay as they are with a plain call in their place.
-`.compile` retires the fifth, when the list of 24 layers compiles as fast with plain slices, and
-`.slices` the last two, when its peaks stay. (Of OPT-13B with gaussian directions they took the
+`.compile` retires `hidden_slicer`, when the list of 24 layers compiles as fast with plain slices,
+and `.slices` the last two, when its peaks stay. (Of OPT-13B with gaussian directions they took the
 tensor layout from 1.06 to 1.04, while points were side by side, and fsdp from 1.10 to 1.04.)
+`tests/contract/test_replayed_steps.py` retires `as_buffer`, when steps come back without it.
 """
 
 from collections.abc import Callable
@@ -69,6 +72,17 @@ def make_after(make: Callable[[Any], Any], operand: Any, datum: jax.Array) -> An
         cpu=lambda operand: _conditionally(ready, make, operand),
         default=lambda operand: jax.lax.optimization_barrier(make(operand)),
     )
+
+
+def as_buffer(array: jax.Array) -> jax.Array:
+    """The array, small, in a form that is rounded to its dtype before anything is made of it.
+
+    Left alone, XLA fuses the end of a loss into what reads it, and a CPU rounds a mean and the
+    difference that is made of it once instead of twice (as one multiply-add). Coefficients then do
+    not follow from the losses as anybody sees them, and a step cannot be made again from these:
+    that of the shipped OPT had 16.4199 for 16.419886.
+    """
+    return make_after(lambda array: array, array, array)
 
 
 def zero_after(dtype: Any, datum: jax.Array) -> jax.Array:

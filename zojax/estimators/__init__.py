@@ -12,3 +12,4 @@ from zojax.estimators._forward import forward as forward
 from zojax.estimators._leave_one_out import leave_one_out as leave_one_out
 from zojax.estimators._moving_average import moving_average as moving_average
 from zojax.estimators._no_updates import no_updates as no_updates
+from zojax.estimators._recorded import Recorded as Recorded

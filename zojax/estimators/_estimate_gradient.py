@@ -11,10 +11,11 @@ from zojax._measurement import Estimate, Probe
 from zojax._mesh import Axes, AxisName, agreed
 from zojax._typing import Key, Params, ValueFn
 from zojax.estimators import _callers, _inner, _per_query, _window
-from zojax.estimators._accumulating import Accumulated
+from zojax.estimators._accumulating import Accumulated, no_losses
 from zojax.estimators._applying import Apply
 from zojax.estimators._estimator import Estimator
 from zojax.estimators._measuring import Measure
+from zojax.estimators._recorded import Recorded
 from zojax.estimators._value_fn import bound
 from zojax.noise import _keys
 from zojax.recipes import Directions
@@ -31,6 +32,8 @@ class EstimateGradientState(NamedTuple):
       count: steps taken, shape (), int32.
       value: mean of the losses evaluated in the last step, shape (), float32; 0 before the first.
       coefficients: what the last step's directions were multiplied with, shape (K,), float32.
+      last_losses: those of the last call, along its directions and then at params if that was
+        evaluated, shape (n,), float32: what `zojax.Recorded` makes the step again from.
       num_evaluations: losses evaluated so far, shape (), int32.
       num_nonfinite: steps so far whose losses gave no finite estimate, shape (), int32.
       sampler: state of the sampler.
@@ -45,6 +48,7 @@ class EstimateGradientState(NamedTuple):
     count: jax.Array
     value: jax.Array
     coefficients: jax.Array
+    last_losses: jax.Array
     num_evaluations: jax.Array
     num_nonfinite: jax.Array
     sampler: Any
@@ -80,7 +84,8 @@ def estimate_gradient(
     `update(None, state, params, value_fn=loss, **kwargs)` hands `value_fn` the keyword arguments
     that it names (all of them if it takes **kwargs), as optax's line searches do; others are for
     other links. Directions depend on (key, step, query, leaf path) alone and are regenerated:
-    nothing of the size of params is stored.
+    nothing of the size of params is stored. In the place of a loss, `value_fn=zojax.Recorded(...)`
+    makes a step again from the losses that it measured.
 
     If the losses give no finite coefficients the estimate is zero, and the step counts in
     `num_nonfinite`.
@@ -129,7 +134,8 @@ def estimate_gradient(
         the sampler has no coordinates for `inner`, or cannot draw again what the estimator's
         history needs; if `per_query` meets `inner` or a history, or `accumulate` a sampler that
         asks for losses before it draws; in `update` if params have no leaves or the mesh in use
-        lacks one of `axes`, or its groups do not divide the queries.
+        lacks one of `axes`, or its groups do not divide the queries, or if recorded losses are
+        not as many as a step has, or meet a sampler that asks for others.
     """
     _keys.check(key)
     _checks.at_least(1, chunk_size=chunk_size)
@@ -153,6 +159,7 @@ def estimate_gradient(
             count=jnp.zeros((), jnp.int32),
             value=jnp.zeros((), jnp.float32),
             coefficients=jnp.zeros((num_queries,), jnp.float32),
+            last_losses=no_losses(estimator),
             num_evaluations=jnp.zeros((), jnp.int32),
             num_nonfinite=jnp.zeros((), jnp.int32),
             sampler=sampler.init(params),
@@ -173,7 +180,10 @@ def estimate_gradient(
         _callers.warn_if_ignored()
         _checks.given(_LINK, params=params, value_fn=value_fn)
         _check_params(params)
-        losses, taken = measure.losses(bound(value_fn, extra_args), params)
+        if isinstance(value_fn, Recorded):
+            losses, taken = value_fn.answers(sampler, state.last_losses, num_queries)
+        else:
+            losses, taken = measure.losses(bound(value_fn, extra_args), params)
         kept = state.sampler
         if sampler.guide is not None:
             kept = sampler.guide(kept, state.key, state.count, params, losses)
@@ -188,8 +198,11 @@ def estimate_gradient(
             key=lambda: _keys.estimator_key(state.key, state.count),
         )
         measured = estimator.estimate(state.estimator, probe)
-        evaluated = guiding + measured[0].values.size
-        state = state._replace(num_evaluations=state.num_evaluations + evaluated)
+        values = measured[0].values
+        state = state._replace(
+            num_evaluations=state.num_evaluations + guiding + values.size,
+            last_losses=values.astype(state.last_losses.dtype),
+        )
         if accumulate == 1:
             return step(measured, directions, kept, state, params)
         accumulated = state.accumulated.add(measured)

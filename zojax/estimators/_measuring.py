@@ -8,6 +8,7 @@ import jax
 from zojax import _checks
 from zojax._measurement import Losses
 from zojax._mesh import Axes, AxisName
+from zojax._schedule import as_buffer
 from zojax._typing import Params
 from zojax.evaluation import evaluate
 
@@ -29,7 +30,9 @@ class Measure(NamedTuple):
 
         def averaged(losses: jax.Array) -> jax.Array:
             taken.append(losses.size)
-            return losses if self.axis_name is None else jax.lax.pmean(losses, self.axis_name)
+            if self.axis_name is not None:
+                losses = jax.lax.pmean(losses, self.axis_name)
+            return as_buffer(losses)
 
         def base() -> jax.Array:
             value, _ = _checks.value_and_aux(loss(params), has_aux=self.has_aux)

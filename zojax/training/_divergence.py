@@ -9,20 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-# Odd, so that multiplying by it is one to one modulo 2^32.
-_MIX = (0x7FEB352D, 0x846CA68B)
+from zojax.training._hashing import hash_array
 
 
 def check_replicas(tree: Any) -> None:
     """Raises an error if copies of an array on different devices, of any process, are different.
 
-    Every device hashes what it holds of each leaf, w_0, w_1, … in words of 32 bits or fewer,
-
-        h = Σ_i w_i (2 m(i) + 1)  mod 2^32,    m: a fixed scrambling of the position,
-
-    and the hashes of all devices that should hold the same are compared. Since the factors are
-    odd, a change within one word, such as a single bit, always changes h. Changes of several words
-    escape with a probability of about 2^-32.
+    Every device hashes what it holds of each leaf (`zojax.training._hashing`), and the hashes of
+    all devices that should hold the same are compared. A change within one word of 32 bits, such as
+    a single bit, is always found; changes of several words escape with a probability of 2^-32.
 
     One reading of the arrays, no copy of them; 4 bytes for each leaf and device are gathered. Where
     nothing is replicated nothing is computed. Of several processes all have to call this, and all
@@ -98,33 +93,13 @@ def _hashes(mesh: Mesh, specs: tuple[PartitionSpec, ...]) -> Callable[..., jax.A
     axes = mesh.axis_names
 
     def of_device(arrays: Sequence[jax.Array]) -> jax.Array:
-        found = jnp.stack([_hash(array) for array in arrays])
+        found = jnp.stack([hash_array(array) for array in arrays])
         return found.reshape((1,) * len(axes) + found.shape)
 
     sharded = jax.shard_map(
         of_device, mesh=mesh, in_specs=(specs,), out_specs=PartitionSpec(*axes), check_vma=False
     )
     return jax.jit(sharded, out_shardings=NamedSharding(mesh, PartitionSpec()))
-
-
-def _hash(array: jax.Array) -> jax.Array:
-    words = _words(array)
-    place = jax.lax.iota(jnp.uint32, words.size).reshape(words.shape)
-    for shift, factor in zip((16, 15), _MIX, strict=True):
-        place = (place ^ (place >> shift)) * jnp.uint32(factor)
-    return jnp.sum(words * (2 * place + 1), dtype=jnp.uint32)
-
-
-def _words(array: jax.Array) -> jax.Array:
-    """The bits of an array, as unsigned integers of 32 bits."""
-    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
-        array = jax.random.key_data(array)
-    if jnp.issubdtype(array.dtype, jnp.complexfloating):
-        array = jnp.stack([array.real, array.imag])
-    if array.dtype == jnp.bool_:
-        return array.astype(jnp.uint32)
-    bits = min(8 * array.dtype.itemsize, 32)
-    return jax.lax.bitcast_convert_type(array, f"uint{bits}").astype(jnp.uint32)
 
 
 def _name(device: jax.Device) -> str:

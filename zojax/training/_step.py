@@ -20,7 +20,7 @@ def make_step(
     () that stay on the device until somebody reads them: `value`, the mean probed loss;
     `num_evaluations`, all losses evaluated so far; `num_nonfinite`, the updates so far that
     were withheld because a loss was not finite. Where there are directions, `coefficients`, (K,),
-    are what they were multiplied with.
+    are what they were multiplied with, and `last_losses`, (n,), what a `SeedLog` keeps.
 
     Args:
       tx: a transformation whose chain holds an estimating link, such as `zojax.mezo`.
@@ -28,7 +28,7 @@ def make_step(
       shardings: how params and state come back, trees of `jax.sharding.Sharding`; None: as the
         compiler chooses, which on a mesh may be another way than they came.
     """
-    return _jitted(_update(tx, value_fn), shardings)
+    return _jitted(update_of(tx, value_fn), shardings)
 
 
 def make_steps(
@@ -52,7 +52,7 @@ def make_steps(
       value_fn: the loss, shape ().
       shardings: as for `make_step`.
     """
-    update = _update(tx, value_fn)
+    update = update_of(tx, value_fn)
 
     def steps(params, state, batches: Mapping[str, Any], **data):
         def body(carry, batch):
@@ -71,10 +71,14 @@ def _jitted(step: Callable, shardings: tuple[Any, Any] | None) -> Callable:
     return jax.jit(step, donate_argnums=(0, 1), out_shardings=out)
 
 
-def _update(tx: optax.GradientTransformationExtraArgs, value_fn: Callable[..., jax.Array]):
+def update_of(
+    tx: optax.GradientTransformationExtraArgs, value_fn: Callable[..., jax.Array]
+) -> Callable[..., tuple[Any, Any, dict[str, jax.Array]]]:
+    """What is compiled as a step."""
+
     def step(params, state, **data):
         updates, state = tx.update(None, state, params, value_fn=value_fn, **data)
-        names = ("value", "num_evaluations", "num_nonfinite", "coefficients")
+        names = ("value", "num_evaluations", "num_nonfinite", "coefficients", "last_losses")
         found = {name: optax.tree.get(state, name, filtering=_is_field) for name in names}
         measured = {name: array for name, array in found.items() if array is not None}
         return optax.apply_updates(params, updates), state, measured
