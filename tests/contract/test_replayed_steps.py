@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from contract_rows import ROWS, build, quadratic
+from contract_rows import METHODS, build, quadratic
 
 import zojax
 from tests.compiling import AS_USERS_HAVE
 from zojax.training import make_replay, make_step
 
 STEPS = 5
-# Besides the rows: calls that are accumulated, moments in memory, links that are told the value.
+# Besides all methods: calls that are accumulated, moments in memory, links that are told the value.
 FURTHER = {
     "mezo accumulate": lambda key: zojax.mezo(
         optax.linear_schedule(0.02, 0.0, STEPS), key, accumulate=2, weight_decay=0.1, radius=0.25
@@ -24,7 +24,8 @@ FURTHER = {
         optax.sgd(0.02, momentum=0.9),
     ),
 }
-MAKERS = {name: lambda key, row=row: build(row, key) for name, row in ROWS.items()} | FURTHER
+MAKERS = {name: lambda key, row=row: build(row, key) for name, row in METHODS.items()} | FURTHER
+QUICK = ("mezo", "plateau")
 # In the third step the loss is not finite.
 TARGETS = jnp.linspace(-1.0, 1.0, STEPS).at[2].set(jnp.nan)
 
@@ -56,7 +57,10 @@ def assert_bits(ours, theirs):
         assert a.tobytes() == b.tobytes(), jax.tree_util.keystr(path)
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in MAKERS],
+)
 def test_every_step_is_made_again_bit_by_bit(name, key):
     """Params and state, also where a loss is not finite; from any step on, by one program."""
     tx = MAKERS[name](key)
