@@ -176,6 +176,8 @@ def _rebuild(
     Raises:
       ValueError: if `strict`, and bits are not those of the run.
     """
+    if not calls:
+        return Rebuilt(0, params, state, 0.0, 0, 0)
     losses, done, seconds, equal = jnp.asarray(log.losses), 0, 0.0, 0
     params, state = make(params, state, losses, 0, 0)  # compiles it
     marks = [step for step in log.marks if step <= calls]

@@ -160,6 +160,7 @@ def test_the_command_says_what_is_wrong_in_one_line(out, tmp_path, monkeypatch):
             main()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adapter", ["lora", "prefix"])
 def test_adapters_are_made_from_the_seed_and_come_back(make_settings, tmp_path, adapter):
     settings = make_settings(
@@ -172,6 +173,7 @@ def test_adapters_are_made_from_the_seed_and_come_back(make_settings, tmp_path, 
         assert_same_files(tmp_path / "again" / folder, settings.out / folder)
 
 
+@pytest.mark.slow
 def test_gradients_leave_no_log(make_settings, capsys):
     settings = make_settings(method="adamw", steps=4, sampler=None)
     finetune(settings)
@@ -179,6 +181,7 @@ def test_gradients_leave_no_log(make_settings, capsys):
     assert "no seed log: adamw takes gradients" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_whose_log_is_damaged_goes_on_without_one_and_says_so(make_settings, capsys):
     settings = make_settings(steps=4)
     finetune(settings)
