@@ -1,14 +1,18 @@
-"""A learning rate that a short range test finds before the run.
+"""A learning rate that a range test finds before the run.
 
-From the same weights, with the same batches and directions, the method makes 16 updates at each of
-several rates, from a high one downwards. A rate η is judged by
+From the same weights, with the same batches and directions, the method makes 64 updates at each of
+several rates η, half a decade apart, from a high one downwards. A rate is judged by
 
-    D(η) = mean of f_t(η) - f_t(0) over the last half of the updates                            (1)
+    D(η) = mean over the last quarter of the updates t of f_t(η) - f_t(0)                       (1)
 
-where f_t are the losses that update t probes anyway. Both runs see the same batches, so what
-batches differ by cancels. The rate with the least D is taken; the search ends where two lower rates
-were worse. For plain descent it begins no higher than the edge of stability, 2 K / Tr H with the
-curvature of `_curvature.py` along 8 directions.
+where f_t(η) are the losses that update t probes anyway and f_t(0) that of its batch at the start. A
+rate is given up as soon as the losses of eight updates are twice as large as at the start, and the
+search ends at the first rate that lowers them less than the one above. What is taken is half a
+decade below the best: a run is longer than the test, and comes to places of more curvature.
+
+For plain descent the search begins no higher than the edge of stability, 2 K / Tr H, with the
+curvature of `_curvature.py` along eight directions. It bounds little where a model knows nothing of
+a task: there the loss is flat, and the curvature grows as it learns.
 
 The weights wait in the memory of the host and are put back before each rate, so that the test takes
 no more memory of a device than the run. The same seed gives the same rate.
@@ -16,6 +20,7 @@ no more memory of a device than the run. The same seed gives the same rate.
 
 import dataclasses
 import json
+import math
 import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -37,7 +42,9 @@ from experiments._weights_on_host import WeightsOnHost
 from zojax import training
 
 _FILE = "learning_rate.json"
-UPDATES = 16
+UPDATES = 64
+_STRETCH = 8  # updates between two looks
+_LAST = UPDATES // 4
 FACTOR = 10**0.5
 # Times the rate that suits the shipped model, which is a small one: larger models want less.
 HIGHEST, LOWEST = 30.0, 1e-5
@@ -49,7 +56,7 @@ class RateChoice(NamedTuple):
 
     Attributes:
       learning_rate: the choice.
-      tried: (η, D) of (1) in the order of the trials; D is None where a loss was not finite.
+      tried: (η, D) of (1) in the order of the trials; D is None where a rate was given up.
       edge: 2 K / Tr H; None where it is no bound, or the curvature is not positive.
       loss_evaluations: of the whole test, each on a batch.
     """
@@ -61,13 +68,13 @@ class RateChoice(NamedTuple):
 
     def __str__(self) -> str:
         tried = ", ".join(
-            f"{rate:.2g}: {'not finite' if change is None else f'{change:+.4f}'}"
+            f"{rate:.2g}: {'grows' if change is None else f'{change:+.4f}'}"
             for rate, change in self.tried
         )
         edge = "" if self.edge is None else f"; the curvature allows {self.edge:.2g}"
         return (
-            f"{self.learning_rate:.3g}, of losses after {UPDATES} updates ({tried}{edge}); "
-            f"{self.loss_evaluations:,} loss evaluations"
+            f"{self.learning_rate:.3g}, half a decade below the best in {UPDATES} updates "
+            f"(change of the loss at {tried}{edge}); {self.loss_evaluations:,} loss evaluations"
         )
 
 
@@ -108,37 +115,43 @@ def _search(
     batches = _batches(settings, job)
     edge, spent = None, 0
     if recipe.is_descent:
-        edge, spent = _edge(settings, job, loss, batches[0]), 2 * DIRECTIONS + 1
+        edge, spent = _edge(settings, job, loss, batches[0][0]), 2 * DIRECTIONS + 1
     tx = _at_any_rate(settings, chunk_size, axes)
     lies = jax.tree.map(lambda leaf: leaf.sharding, job.params), job.layout.of_state(tx, job.params)
     step = training.make_step(tx, loss, shardings=lies)
     init = jax.jit(tx.init, out_shardings=lies[1])
+    start = _at_start(job, loss, batches)
+    spent += UPDATES
     weights = WeightsOnHost(job.params)
 
-    def losses(rate: float) -> np.ndarray:
+    def change(rate: float) -> float:
         nonlocal spent
         params, measured = weights.put_back(), []
         state = init(params)
-        for batch in batches:
-            params, state, of_step = step(
-                params, state, frozen=job.frozen, batch=batch, rate=jnp.float32(rate)
-            )
+        for update, parts in enumerate(batches, start=1):
+            for batch in parts:
+                params, state, of_step = step(
+                    params, state, frozen=job.frozen, batch=batch, rate=jnp.float32(rate)
+                )
             measured.append(of_step["value"])
+            if update % _STRETCH == 0 and not _holds(measured, start[:update]):
+                break
         spent += int(of_step["num_evaluations"]) // settings.accumulate
         weights.drop(params)
-        whole = np.array(jax.device_get(measured))[settings.accumulate - 1 :: settings.accumulate]
-        return whole[UPDATES // 2 :]
+        if update < UPDATES:
+            return math.inf
+        return float(np.mean(jax.device_get(measured[-_LAST:]) - start[-_LAST:]))
 
-    base = losses(0.0)
-    highest = HIGHEST * recipe.rate(settings.adapter)
-    lowest = LOWEST * recipe.rate(settings.adapter)
-    tried = search(
-        lambda rate: float(np.mean(losses(rate) - base)),
-        highest=highest if edge is None else min(edge, highest),
-        lowest=lowest,
-    )
-    choice = RateChoice(best_of(tried), tuple(tried.items()), edge, spent)
-    return choice, weights.put_back()
+    highest, lowest = (share * recipe.rate(settings.adapter) for share in (HIGHEST, LOWEST))
+    highest = highest if edge is None else min(edge, highest)
+    tried = search(change, highest=highest, lowest=lowest)
+    return RateChoice(below_best(tried), tuple(tried.items()), edge, spent), weights.put_back()
+
+
+def _holds(measured: list[jax.Array], start: np.ndarray) -> bool:
+    """Whether the last losses are finite, and not twice as large as at the start."""
+    found = np.mean(jax.device_get(measured[-_STRETCH:]))
+    return bool(found <= 2 * np.mean(start[-_STRETCH:]))
 
 
 def search(
@@ -152,20 +165,19 @@ def search(
       lowest: none below is tried.
     """
     tried: dict[float, float | None] = {}
-    rate, worse, least = highest, 0, 0.0
-    while rate >= lowest and worse < 2:
+    rate, least = highest, 0.0
+    while rate >= lowest:
         found = change(rate)
-        tried[rate] = found if np.isfinite(found) else None
-        if found < least:
-            least, worse = found, 0
-        elif least < 0:
-            worse += 1
+        tried[rate] = found if math.isfinite(found) else None
+        if least < 0 and not found < least:
+            break
+        least = min(least, found) if math.isfinite(found) else least
         rate /= FACTOR
     return tried
 
 
-def best_of(tried: dict[float, float | None]) -> float:
-    """The rate with the least change, rounded to three digits.
+def below_best(tried: dict[float, float | None]) -> float:
+    """Half a decade below the rate with the least change, rounded to three digits.
 
     Raises:
       ValueError: if no rate lowered the loss.
@@ -176,7 +188,7 @@ def best_of(tried: dict[float, float | None]) -> float:
             f"learning_rate auto: none of {len(tried)} rates from {max(tried):.2g} to "
             f"{min(tried):.2g} lowered the loss in {UPDATES} updates; give a number"
         )
-    return float(f"{min(falls, key=falls.get):.3g}")
+    return float(f"{min(falls, key=falls.get) / FACTOR:.3g}")
 
 
 def _at_any_rate(
@@ -197,13 +209,23 @@ def _at_any_rate(
     return optax.GradientTransformationExtraArgs(make(1.0).init, update_fn)
 
 
-def _batches(settings: Settings, job: Job) -> list[dict[str, jax.Array]]:
-    """The first batches of the run, or parts of them, all padded to one length."""
+def _batches(settings: Settings, job: Job) -> list[list[dict[str, jax.Array]]]:
+    """The first batches of the run, in their parts, all padded to one length."""
     data, calls = job.objective.data, UPDATES * settings.accumulate
     order = training.batches(len(data.lengths()), settings.part_size, settings.seed)
     rows = [order[call] for call in range(calls)]
     together = np.concatenate(rows)
-    return [job.layout.assemble(data.batch(job.layout.own(part), together)) for part in rows]
+    parts = [job.layout.assemble(data.batch(job.layout.own(part), together)) for part in rows]
+    return [parts[i : i + settings.accumulate] for i in range(0, calls, settings.accumulate)]
+
+
+def _at_start(
+    job: Job, loss: Callable[..., jax.Array], batches: list[list[dict[str, jax.Array]]]
+) -> np.ndarray:
+    """The loss of every batch at the start, (UPDATES,)."""
+    forward = jax.jit(loss)
+    found = [[forward(job.params, job.frozen, part) for part in parts] for parts in batches]
+    return np.mean(jax.device_get(found), axis=1)
 
 
 def _edge(
