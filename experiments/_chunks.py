@@ -42,7 +42,7 @@ def choose_chunk_size(
     _print(console, str(choice))
     if is_first():
         kept = choice._asdict() | {"choice": str(choice)}
-        path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+        training.write_atomically(path, json.dumps(kept, indent=2) + "\n")
     return chunk_size
 
 

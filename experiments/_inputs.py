@@ -1,4 +1,4 @@
-"""What a run starts from: the model, its tokenizer, and a folder that is free to write to."""
+"""What a run starts from: the model and its tokenizer."""
 
 import os
 from collections.abc import Mapping
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import yaml
 from flax import nnx
 
 from experiments import tasks
@@ -19,12 +18,8 @@ if TYPE_CHECKING:  # importing transformers takes seconds
     from transformers import PreTrainedTokenizerBase
 
 _ASSETS = Path(__file__).parent / "assets"
-_SETTINGS = "settings.yaml"
 _OF_TOKENIZERS = (".json", ".txt", ".model", ".jinja")
 _LONGEST = 2048
-# A resumed run may be longer, look at itself more or less, and stand on other devices.
-_MAY_CHANGE = ("steps", "eval_every", "patience", "diagnostics", "wandb", "memory_budget_gib")
-_MAY_CHANGE += ("mesh", "shard")
 
 
 def load_model(
@@ -148,53 +143,3 @@ def _check_links(folder: Path) -> None:
         for path in folder.iterdir():
             if path.suffix in _OF_TOKENIZERS:
                 inside(folder, path.name)
-
-
-def open_run(out: Path, settings: str, *, resume: bool) -> None:
-    """Makes the folder of a run and writes its settings there.
-
-    Args:
-      out: the folder.
-      settings: as YAML.
-      resume: whether the run is in the folder already, and goes on.
-
-    Raises:
-      ValueError: if the folder holds a run and `resume` is off; if it holds none and `resume`
-        is on; if the run there was started with other settings.
-    """
-    path = out / _SETTINGS
-    if path.exists() and not resume:
-        raise ValueError(
-            f"out {str(out)!r} already holds a run; continue it with --resume, or choose another "
-            f"folder with --out"
-        )
-    if resume:
-        _check_same(path, yaml.safe_load(settings))
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"out {str(out)!r} is not a folder; choose another with --out")
-    out.mkdir(parents=True, exist_ok=True)
-    path.write_text(settings, encoding="utf-8")
-
-
-def _check_same(path: Path, settings: dict[str, Any]) -> None:
-    if not path.exists():
-        raise ValueError(
-            f"out {str(path.parent)!r} holds no run to resume; leave --resume out to start one"
-        )
-    before = _read_settings(path)
-    for name, value in settings.items():
-        if name not in _MAY_CHANGE and before.get(name) != value:
-            raise ValueError(
-                f"{name} {value!r} differs from {before.get(name)!r}, with which the run in "
-                f"{str(path.parent)!r} was started; a resumed run must keep it"
-            )
-
-
-def _read_settings(path: Path) -> dict[str, Any]:
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError):
-        settings = None
-    if not isinstance(settings, dict):
-        raise ValueError(f"{path} is damaged; it must hold the settings of the run by name")
-    return settings

@@ -8,10 +8,11 @@ from flax import nnx
 from experiments import tasks
 from experiments._adapters import ADAPTERS
 from experiments._config_file import to_yaml
-from experiments._inputs import checked_length, load_model, open_run
+from experiments._inputs import checked_length, load_model
 from experiments._layout import Layout
 from experiments._objectives import Objective, make_objective
 from experiments._processes import failing_together, is_first
+from experiments._run_folder import check_folder
 from experiments._settings import Settings
 
 # Where the key of a new adapter branches off that of the directions, beyond any step.
@@ -43,9 +44,9 @@ class Job(NamedTuple):
 
 
 def prepare(settings: Settings) -> Job:
-    """Reads data and model, checks that they fit, and claims the folder of the run.
+    """Reads data and model, and checks that they fit and that the folder is free; writes nothing.
 
-    Every process reads for itself; the first one claims the folder.
+    Every process reads for itself; the first one looks at the folder.
 
     Raises:
       ValueError: for settings or data that cannot be used, by any of the processes.
@@ -55,6 +56,8 @@ def prepare(settings: Settings) -> Job:
 
 
 def _prepare(settings: Settings) -> Job:
+    if is_first():
+        check_folder(settings.out, to_yaml(settings), resume=settings.resume)
     layout = Layout(settings.part_size, settings.axes, settings.shard)
     task, examples = tasks.load_task(
         settings.task,
@@ -86,8 +89,6 @@ def _prepare(settings: Settings) -> Job:
     model = adapter.adapt(model, settings, key)
     graphdef, *weights = nnx.split(model, adapter.trained, ...)
     params, frozen = layout.replicate(weights)
-    if is_first():
-        open_run(settings.out, to_yaml(settings), resume=settings.resume)
     return Job(graphdef, params, frozen, processor, task, splits, objective, layout)
 
 

@@ -11,41 +11,69 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from experiments._processes import LOST_ANOTHER
 
 # Seconds that the others have to notice a failure by themselves, and to say so.
 _GRACE = 10
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Lines of a process that does not talk to the user.
 _LINES = 20
 _RESUME = "--resume continues from the latest checkpoint"
 
 
+class _Asked(Exception):
+    """A signal came, and nobody has been told yet."""
+
+
 def launch(module: str, arguments: Sequence[str], num_processes: int) -> int:
     """Runs `python -m module arguments` as processes that find each other, one CPU device each.
 
-    Process 0 has this terminal. What the others print is shown if one of them fails.
+    Process 0 has this terminal. What the others print is shown if one of them fails. SIGINT and
+    SIGTERM are handed on, as SIGUSR1 since a terminal sends its own to all of them, and the
+    processes have the time that they take to save; a second one ends them.
 
     Returns:
-      The exit status: 0 if all have ended well.
+      The exit status: 0 if all have ended well, or stopped because of SIGTERM; 130 after SIGINT.
     """
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory() as folder:
         logs = [Path(folder) / f"{index}.log" for index in range(num_processes)]
         children: list[subprocess.Popen] = []
+        before = {number: signal.signal(number, _ask) for number in _SIGNALS}
         try:
             # One by one, so that those that were started are known whenever this is interrupted.
             for command, log in zip(_commands(module, arguments, num_processes), logs, strict=True):
                 children.append(_start(command, log if children else None))
             return _wait(children, logs)
-        except KeyboardInterrupt:  # which the terminal sends to all of them
-            _collect(_ends_of(children), {}, len(children))
-            return 128 + signal.SIGINT
+        except _Asked as asked:
+            return _stop(children, *asked.args)
         finally:
             for child in children:
                 child.kill()  # nothing happens to those that have ended
                 child.wait()
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _ask(number: int, frame: FrameType | None) -> NoReturn:
+    del frame
+    raise _Asked(number)
+
+
+def _stop(children: list[subprocess.Popen], number: int) -> int:
+    """Has all of them save and end, and says how the first one did."""
+    for child in children:
+        child.send_signal(signal.SIGUSR1)  # nothing happens to those that have ended
+    try:
+        codes = [child.wait() for child in children]
+    except _Asked as again:
+        return 128 + again.args[0]
+    if number == signal.SIGINT:
+        return 128 + number
+    # One that was still starting knew no signal yet, and had nothing to save.
+    return codes[0] if codes and codes[0] > 0 else 0
 
 
 def _commands(module: str, arguments: Sequence[str], num_processes: int) -> list[list[str]]:

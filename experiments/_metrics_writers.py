@@ -21,12 +21,12 @@ class Writer(Protocol):
 
 
 @contextlib.contextmanager
-def open_writers(settings: Settings, step: int) -> Iterator[list[Writer]]:
+def open_writers(settings: Settings, step: int | None) -> Iterator[list[Writer]]:
     """The writers of a run, closed in the end.
 
     Args:
       settings: of the run.
-      step: at which it (re)starts.
+      step: at which it goes on; None if it begins.
     """
     with training.MetricsWriter(settings.out, step=step) as files:
         if not settings.wandb:

@@ -117,6 +117,11 @@ def agree_rate(rate: float) -> float:
     return float(f"{float(multihost_utils.broadcast_one_to_all(np.float32(rate))):.3g}")
 
 
+def agree_on_largest(number: int) -> int:
+    """The largest number of any process; all of them have to ask."""
+    return int(multihost_utils.process_allgather(np.int32(number)).max())
+
+
 @contextlib.contextmanager
 def failing_together() -> Iterator[None]:
     """A ValueError or OSError of one process becomes one of all, which wait for each other here.
@@ -141,6 +146,10 @@ def failing_together() -> Iterator[None]:
             raise ValueError(message)
 
 
+class EndingTogether(SystemExit):
+    """An end that all processes of a run come to, so that they may wait for each other."""
+
+
 @contextlib.contextmanager
 def ending_at_once() -> Iterator[None]:
     """Lets no error of one of several processes leave the others waiting for it.
@@ -152,13 +161,14 @@ def ending_at_once() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if not jax.distributed.is_initialized() or (
-            isinstance(error, SystemExit) and not error.code
-        ):
+        together = isinstance(error, EndingTogether)
+        well = isinstance(error, SystemExit) and not error.code
+        if together or well or not jax.distributed.is_initialized():
             raise
         code, message = _verdict(error)
         sys.stdout.flush()
-        print(message, file=sys.stderr, flush=True)
+        if message:
+            print(message, file=sys.stderr, flush=True)
         os._exit(code)
 
 

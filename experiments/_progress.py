@@ -26,14 +26,22 @@ class Window:
       accumulate: calls that a step is made of.
       difference: the radius times the queries of a step, which make of a coefficient about the
         difference between losses that it stands for; None for a method without any.
+      num_nonfinite: updates withheld before the first call.
 
     Attributes:
+      nonfinite_in_a_row: how many of the last updates that were read had been withheld.
+      last_value: the mean loss of the last of them.
       losses: of every call of the window that was read last, (calls, n), for a seed log; None for a
         method that has none.
     """
 
-    def __init__(self, accumulate: int = 1, difference: float | None = None):
+    def __init__(
+        self, accumulate: int = 1, difference: float | None = None, num_nonfinite: int = 0
+    ):
         self._accumulate, self._difference = accumulate, difference
+        self._num_nonfinite = num_nonfinite
+        self.nonfinite_in_a_row = 0
+        self.last_value = math.nan
         self.losses: np.ndarray | None = None
         self._measured: list[dict[str, jax.Array]] = []
         self._tokens = 0
@@ -72,13 +80,15 @@ class Window:
         losses = [call.pop("last_losses") for call in calls if "last_losses" in call]
         self.losses = np.vstack(losses) if losses else None
         measured = self._by_step(calls)
+        self._count(measured["num_nonfinite"])
         losses = measured["value"].astype(np.float64)
+        self.last_value = float(losses[-1])
         losses = losses[np.isfinite(losses)]
         evaluations = int(measured["num_evaluations"][-1]) // self._accumulate
         numbers = {
             "loss_evaluations": evaluations,
             "train_loss": float(losses.mean()) if losses.size else math.nan,
-            "num_nonfinite": int(measured["num_nonfinite"][-1]),
+            "num_nonfinite": self._num_nonfinite,
             "tokens_per_second": self._tokens * evaluations / step / seconds,
             "evaluations_per_second": len(measured["value"]) * evaluations / step / seconds,
         }
@@ -90,6 +100,14 @@ class Window:
         self._measured, self._tokens = [], 0
         self.restart_clock()
         return numbers
+
+    def _count(self, num_nonfinite: np.ndarray) -> None:
+        """Takes in how many updates had been withheld after each one."""
+        withheld = np.diff(num_nonfinite, prepend=self._num_nonfinite) > 0
+        at_the_end = int(withheld[::-1].cumprod().sum())
+        before = self.nonfinite_in_a_row if withheld.all() else 0
+        self.nonfinite_in_a_row = before + at_the_end
+        self._num_nonfinite = int(num_nonfinite[-1])
 
     def _by_step(self, calls: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """Arrays that lead with the steps of the window.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments._costs import Costs
+from experiments._endings import Ending
 from experiments._job import Job
 from experiments._settings import Settings
 from zojax import training
@@ -24,6 +26,8 @@ class Result:
 
     Attributes:
       out: the folder with everything; `out / "model"` is the fine-tuned model.
+      ended: how the run ended, see `experiments._endings`: "finished" if all is well.
+      explanation: the same in a sentence.
       learning_rate: of the run, or that of its schedule at the highest.
       best_step: after so many updates that model was made: the evaluation with the least
         validation loss.
@@ -42,6 +46,8 @@ class Result:
     """
 
     out: Path
+    ended: str
+    explanation: str
     learning_rate: float
     best_step: int
     score_before: float
@@ -63,19 +69,28 @@ def summarize(
     num_nonfinite: int,
     chunk_size: int,
     costs: Costs,
+    ending: Ending,
 ) -> Result:
-    """Returns the numbers of a run, with the scores and losses that its metrics hold."""
+    """Returns the numbers of a run, with the scores and losses that its metrics hold.
+
+    What they do not hold, or hold as null, is nan.
+    """
     records = training.read_metrics(settings.out)
-    tests = [record["test_score"] for record in records if "test_score" in record]
-    losses = [record["validation_loss"] for record in records if "validation_loss" in record]
+
+    def last(name: str, step: int | None = None) -> float:
+        found = [r[name] for r in records if name in r and step in (None, r["step"])]
+        return math.nan if not found or found[-1] is None else found[-1]
+
     return Result(
         out=settings.out,
+        ended=ending.ended,
+        explanation=ending.explanation,
         learning_rate=settings.learning_rate,
         best_step=best_step,
-        score_before=tests[0],
-        score_after=tests[-1],
-        loss_before=losses[0],
-        loss_after=min(losses[1:]),
+        score_before=last("test_score", step=0),
+        score_after=last("test_score"),
+        loss_before=last("validation_loss", step=0),
+        loss_after=last("validation_loss", step=best_step),
         loss_evaluations=loss_evaluations,
         num_nonfinite=num_nonfinite,
         chunk_size=chunk_size,
@@ -126,8 +141,13 @@ def report(console: Console, result: Result, costs: Costs, *, metric: str) -> No
     """Writes plot.png and result.json, and prints the closing table."""
     plot_run(training.read_metrics(result.out), result.out / "plot.png", metric=metric)
     as_json = dataclasses.asdict(result) | costs._asdict() | {"out": str(result.out)}
-    (result.out / "result.json").write_text(json.dumps(as_json, indent=2) + "\n", encoding="utf-8")
+    # JSON has no word for nan.
+    as_json = {name: None if value != value else value for name, value in as_json.items()}
+    text = json.dumps(as_json, indent=2, allow_nan=False) + "\n"
+    training.write_atomically(result.out / "result.json", text)
     console.print(_table(result, costs, metric))
+    if result.ended != "finished":
+        console.print(f"[red]{escape(result.ended)}:[/] {escape(result.explanation)}")
     console.print(
         f"model, plot and metrics: {escape(str(result.out))}", soft_wrap=True, highlight=False
     )
@@ -142,6 +162,7 @@ def _table(result: Result, costs: Costs, metric: str) -> Table:
         f"{1e3 * number:,.1f} ms" for number in (costs.step_seconds, costs.forward_seconds)
     )
     rows = {
+        "ended": result.ended,
         f"test {metric} before": f"{result.score_before:.1%}",
         f"test {metric} after (best validation loss: step {result.best_step:,})": (
             f"{result.score_after:.1%}"

@@ -2,8 +2,10 @@
 
 import contextlib
 import dataclasses
+import json
+import signal
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import grain
 import jax
@@ -13,8 +15,11 @@ from rich.console import Console
 from experiments import tasks
 from experiments._diagnostics import Diagnostics
 from experiments._groups import LOG_EVERY, Group, groups
+from experiments._interruption import Interruption, Stopped
 from experiments._job import Job
 from experiments._metrics_writers import Writer
+from experiments._processes import is_first
+from experiments._saving import Cadence
 from experiments._settings import Settings
 from experiments._status import showing
 from zojax import training
@@ -32,6 +37,8 @@ class Run:
       writers: of its numbers; none in a process that writes none.
       diagnostics: more numbers for them; None where nobody asked.
       console: where the user looks.
+      interruption: signals that ask the run to stop.
+      cadence: when a checkpoint is due.
     """
 
     settings: Settings
@@ -41,6 +48,8 @@ class Run:
     writers: list[Writer]
     diagnostics: Diagnostics | None
     console: Console
+    interruption: Interruption
+    cadence: Cadence
 
     @property
     def batches(self) -> grain.MapDataset:
@@ -73,10 +82,12 @@ class Run:
 
     def logs_at(self, step: int) -> bool:
         """Whether the numbers of the last steps are read after a step."""
-        return step % LOG_EVERY == 0 or self.evaluates_at(step)
+        every = self.settings.save_every
+        saves = every is not None and step % every == 0
+        return step % LOG_EVERY == 0 or saves or self.evaluates_at(step)
 
     def evaluates_at(self, step: int) -> bool:
-        """Whether there is an evaluation and a checkpoint after a step."""
+        """Whether there is an evaluation after a step."""
         return step % self.settings.eval_every == 0 or step == self.settings.steps
 
     @property
@@ -126,6 +137,29 @@ class Run:
         for writer in self.writers:
             writer.write(step, **numbers)
 
+    def saves_at(self, step: int, loss: float | None) -> bool:
+        """Whether a checkpoint is due after a step.
+
+        Args:
+          step: that is done.
+          loss: on the validation split, if there was an evaluation.
+        """
+        return self.cadence.due(step, loss, self.checkpoints.best_loss)
+
+    def stop(self, step: int, number: int) -> NoReturn:
+        """Leaves a checkpoint that is whole, and a note of why there is no model.
+
+        Raises:
+          Stopped: with the step and the number of the signal.
+        """
+        self.checkpoints.wait()
+        if is_first():
+            words = f"a signal ({signal.Signals(number).name}) asked for it after step {step}"
+            note = {"ended": "stopped by signal", "explanation": words, "step": step}
+            text = json.dumps(note, indent=2) + "\n"
+            training.write_atomically(self.settings.out / "result.json", text)
+        raise Stopped(number, step)
+
     def begin(self, params: Any, state: Any) -> tuple[int, Any, Any]:
         """Evaluates what is there before the first step, or restores the latest checkpoint.
 
@@ -153,6 +187,7 @@ class Run:
 
     def best(self, params: Any, state: Any) -> tuple[int, Any, Any]:
         """Returns the step with the least validation loss, and its params and state."""
+        self.checkpoints.check()  # it may have been on the disk for days
         step = self.checkpoints.best_step
         if step != self.checkpoints.latest_step:
             params, state = self._restore(step, params=params, state=state)

@@ -107,7 +107,17 @@ class Settings:
     max_length: int | None = None
     """Longer texts lose tokens on the left; None: what the model can, at most 2048."""
     eval_every: int = 100
-    """Updates between evaluations; each comes with a checkpoint."""
+    """Updates between evaluations."""
+    save_every: int | None = None
+    """Updates between checkpoints; None: each evaluation comes with one."""
+    save_minutes: float | None = None
+    """Minutes after which the next line of the log comes with a checkpoint; None: no such limit."""
+    keep_last: int = 2
+    """The latest checkpoints to keep, at least 2: one is whole while another is written."""
+    keep_best: int = 1
+    """Checkpoints with the least validation loss to keep."""
+    nonfinite_patience: int = 20
+    """Updates in a row without a finite loss after which the run stops."""
     diagnostics: bool = False
     """Measure curvature and direction of the way with every line of the log, for three more loss
     evaluations each."""

@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import optax
@@ -19,11 +19,14 @@ from rich.console import Console
 from experiments._averaging import averaged
 from experiments._chunks import choose_chunk_size
 from experiments._compilation_cache import keep_compiled_programs
-from experiments._config_file import ConfigFile, with_config
+from experiments._config_file import ConfigFile, to_yaml, with_config
 from experiments._costs import measure_costs
 from experiments._diagnostics import Diagnostics
+from experiments._endings import Ending, conclude
 from experiments._evaluation import make_evaluate
+from experiments._exits import ending_in_words
 from experiments._export import export
+from experiments._interruption import Interruption
 from experiments._job import Job, prepare
 from experiments._launcher import launch
 from experiments._layout import local
@@ -31,15 +34,24 @@ from experiments._learning_rate import choose_learning_rate
 from experiments._listing import print_methods, print_models, print_tasks
 from experiments._metrics_writers import open_writers
 from experiments._optimizer import make_optimizer
-from experiments._processes import Processes, ending_at_once, is_first
-from experiments._progress import ProgressView, Window
+from experiments._processes import EndingTogether, Processes, ending_at_once, is_first
 from experiments._report import Result, describe, report, summarize
 from experiments._run import Run
+from experiments._run_folder import claimed
+from experiments._saving import Cadence
 from experiments._seed_logs import RunLog, describe_run
 from experiments._settings import Settings
 from experiments._status import showing
+from experiments._training_loop import train_from
 from experiments._vectors import use_wide_vectors
 from zojax import training
+
+
+class Outcome(NamedTuple):
+    """How a run ended, and its numbers; of several processes, the first one has them."""
+
+    ending: Ending
+    result: Result | None
 
 
 def finetune(settings: Settings) -> Result | None:
@@ -47,12 +59,22 @@ def finetune(settings: Settings) -> Result | None:
 
     Raises:
       ValueError: for settings or data that cannot be used, before any training.
+      OSError: naming what cannot be written; checkpoints from before are untouched.
+      Stopped: if a signal asks for it, a KeyboardInterrupt; a checkpoint has been saved.
     """
-    return train(settings, prepare(settings))
+    return train(settings, prepare(settings)).result
 
 
-def train(settings: Settings, job: Job) -> Result | None:
+def train(settings: Settings, job: Job) -> Outcome:
     """Trains, evaluates, measures, writes; the weights of the job are used up."""
+    with contextlib.ExitStack() as stack:
+        interruption = stack.enter_context(Interruption())
+        if is_first():
+            stack.enter_context(claimed(settings.out, to_yaml(settings), resume=settings.resume))
+        return _train(settings, job, interruption)
+
+
+def _train(settings: Settings, job: Job, interruption: Interruption) -> Outcome:
     graphdef, params, frozen, layout = job.graphdef, job.params, job.frozen, job.layout
 
     def loss(params, frozen, batch):
@@ -80,7 +102,7 @@ def train(settings: Settings, job: Job) -> Result | None:
     with (
         # zojax then draws on every device what none has to send, and has them agree.
         jax.set_mesh(layout.mesh),
-        training.Checkpoints(settings.out / "checkpoints") as checkpoints,
+        _checkpoints(settings) as checkpoints,
         _writers(settings, checkpoints) as writers,
     ):
 
@@ -88,15 +110,27 @@ def train(settings: Settings, job: Job) -> Result | None:
             return evaluate((params, frozen), split, **watched)
 
         diagnostics = Diagnostics(settings, job, loss) if settings.diagnostics else None
-        run = Run(settings, job, judge, checkpoints, writers, diagnostics, console)
+        run = Run(
+            *(settings, job, judge, checkpoints, writers, diagnostics, console, interruption),
+            cadence=Cadence(settings),
+        )
         # Under jit, no two leaves of the state share a buffer, and both may be donated.
         state = jax.jit(tx.init, out_shardings=lies[1])(params)
         header = describe_run(settings, job.graphdef, params, frozen, state)
+        untrained = training.fingerprint(params, rounded=True)
         start, params, state = run.begin(params, state)
-        with RunLog.open(settings, header, start, console) as log:
-            done, params, state = _loop(run, update, log, start, params, state)
+        with RunLog.open(settings, header, start, console) as log, interruption.between_steps():
+            last = train_from(run, update, log, start, params, state)
+        done, params, state = last.step, last.params, last.state
         spent = int(optax.tree.get(state, "num_evaluations")) // settings.accumulate
         num_nonfinite = int(optax.tree.get(state, "num_nonfinite"))
+        ending = last.ending or conclude(
+            settings,
+            step=done,
+            num_nonfinite=num_nonfinite,
+            moved=bool((training.fingerprint(params, rounded=True) != untrained).any()),
+            best_loss=checkpoints.best_loss,
+        )
         best_step, params, state = run.best(params, state)
         best = averaged(params, state)
         run.evaluate(best, "test", step=done, spent=spent)
@@ -108,17 +142,22 @@ def train(settings: Settings, job: Job) -> Result | None:
     with jax.set_mesh(layout.mesh), showing(console, "measuring what an update costs"):
         costs = measure_costs(step, loss, params, state, frozen, batch, layout.assemble)
     if not is_first():
-        return None
-    result = summarize(settings, best_step, spent, num_nonfinite, chunk_size, costs)
+        return Outcome(ending, None)
+    result = summarize(settings, best_step, spent, num_nonfinite, chunk_size, costs, ending)
     report(console, result, costs, metric=run.metric)
-    return result
+    return Outcome(ending, result)
+
+
+def _checkpoints(settings: Settings) -> training.Checkpoints:
+    kept = {"keep_last": settings.keep_last, "keep_best": settings.keep_best}
+    return training.Checkpoints(settings.out / "checkpoints", **kept)
 
 
 def _writers(settings: Settings, checkpoints: training.Checkpoints) -> Any:
     """Where the numbers of the run go; nowhere, in a process that writes none."""
     if not is_first():
         return contextlib.nullcontext([])
-    return open_writers(settings, checkpoints.latest_step or 0)
+    return open_writers(settings, checkpoints.latest_step)
 
 
 def _by_groups(step: Callable, steps: Callable, frozen: Any) -> Callable:
@@ -130,49 +169,6 @@ def _by_groups(step: Callable, steps: Callable, frozen: Any) -> Callable:
         return steps(params, state, {"batch": group.batch}, frozen=frozen)
 
     return update
-
-
-def _loop(
-    run: Run, update: Callable, log: RunLog, start: int, params: Any, state: Any
-) -> tuple[int, Any, Any]:
-    """The loop: makes the updates that are left; returns how many there are, params and state."""
-    done, calls = start, run.settings.accumulate
-    if run.is_out_of_patience(done):
-        return done, params, state
-    window = Window(calls, run.difference)
-    names = {"metric": run.metric, "unit": run.unit}
-    with ProgressView(run.console, steps=run.settings.steps, step=start, **names) as view:
-        for group in run.groups_from(start):
-            params, state, measured = update(params, state, group)
-            # Other processes have about as many tokens as this one.
-            window.add(measured, group.tokens * jax.process_count())
-
-            if group.last % calls or not run.logs_at(group.last // calls):
-                continue  # the host does not wait for the device
-            done = group.last // calls
-            numbers = window.read(done)
-            log.append(window.losses)
-            training.check_replicas(params)
-            if run.diagnostics is not None:
-                numbers |= run.diagnostics.read(done, params, group)
-            run.record(done, **numbers)
-            view.log(done, numbers)
-            if run.evaluates_at(done):
-                spent = numbers["loss_evaluations"]
-                dev = run.evaluate(
-                    averaged(params, state),
-                    "validation",
-                    step=done,
-                    spent=spent,
-                    watch=view.evaluating,
-                )
-                log.mark(params, dev.loss)
-                run.checkpoints.save(done, params, state, loss=dev.loss)
-                view.evaluated(done, dev.score, dev.loss, numbers)
-                window.restart_clock()
-                if run.is_out_of_patience(done):
-                    break
-    return done, params, state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,7 +190,7 @@ class Command:
 
 
 def main() -> None:
-    with ending_at_once():
+    with ending_at_once(), ending_in_words():
         _main()
 
 
@@ -210,10 +206,9 @@ def _main() -> None:
         job = prepare(settings)
     except (ValueError, OSError) as error:
         raise SystemExit(f"error: {error}") from None
-    try:
-        train(settings, job)
-    except KeyboardInterrupt:
-        raise SystemExit("interrupted; --resume continues from the latest checkpoint") from None
+    ending = train(settings, job).ending
+    if ending.status:
+        raise EndingTogether(ending.status)
 
 
 def _answer(command: Command) -> bool:

@@ -6,8 +6,9 @@ from typing import Any
 from experiments._groups import LOG_EVERY
 
 _COUNTS = ("steps", "batch_size", "eval_every", "rank", "prefix_length", "accumulate")
-_OPTIONAL_COUNTS = ("num_queries", "sampler_rank", "decay_steps", "patience")
-_POSITIVE = ("learning_rate", "radius", "scale", "memory_budget_gib")
+_COUNTS += ("keep_best", "nonfinite_patience")
+_OPTIONAL_COUNTS = ("num_queries", "sampler_rank", "decay_steps", "patience", "save_every")
+_POSITIVE = ("learning_rate", "radius", "scale", "memory_budget_gib", "save_minutes")
 
 
 def check_numbers(settings: Any) -> None:
@@ -26,6 +27,11 @@ def check_numbers(settings: Any) -> None:
         raise ValueError(
             f"steps_per_call must lie between 1 and {LOG_EVERY}, the updates between two lines "
             f"of the log; got {settings.steps_per_call}"
+        )
+    if settings.keep_last < 2:
+        raise ValueError(
+            "keep_last must be at least 2, so that one checkpoint is whole while another is "
+            f"written; got {settings.keep_last}"
         )
     if settings.seed < 0:
         raise ValueError(f"seed must be at least 0; got {settings.seed}")

@@ -5,6 +5,7 @@ from rich.console import Console
 
 from experiments import finetune as job
 from experiments._chunks import choose_chunk_size
+from experiments._endings import Ending
 from experiments.finetune import Settings
 
 
@@ -25,7 +26,8 @@ def test_nothing_is_tried_where_there_is_no_choice(changes, chunk_size, tmp_path
 def test_the_command_line_takes_auto_and_numbers(monkeypatch):
     seen = []
     monkeypatch.setattr(job, "prepare", seen.append)
-    monkeypatch.setattr(job, "train", lambda settings, job: None)
+    outcome = job.Outcome(Ending("finished", ""), None)
+    monkeypatch.setattr(job, "train", lambda settings, job: outcome)
     for given in ("auto", "3"):
         monkeypatch.setattr("sys.argv", ["finetune", "--chunk-size", given])
         job.main()

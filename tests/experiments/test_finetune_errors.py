@@ -3,7 +3,6 @@
 import shutil
 
 import pytest
-import yaml
 from transformers import PreTrainedTokenizerFast
 
 from experiments import finetune as job
@@ -78,22 +77,6 @@ def test_a_model_without_tokenizer_is_refused(settings, model_folder, tmp_path):
 def test_a_folder_that_is_no_model_is_refused(settings, tmp_path):
     with pytest.raises(ValueError, match="no tokenizer can be read there"):
         prepare(settings(model=str(tmp_path)))
-
-
-def test_a_folder_that_holds_a_run_is_not_overwritten(settings):
-    prepare(settings())
-    with pytest.raises(ValueError, match="already holds a run; continue it with --resume, or"):
-        prepare(settings())
-
-
-def test_only_the_same_run_can_be_resumed(settings):
-    with pytest.raises(ValueError, match="holds no run to resume; leave --resume out"):
-        prepare(settings(resume=True))
-    prepare(settings())
-    prepare(settings(resume=True, steps=7, eval_every=3))
-    with pytest.raises(ValueError, match=r"learning_rate 0\.5 differs from 0\.0001, with which"):
-        prepare(settings(resume=True, learning_rate=0.5))
-    assert yaml.safe_load((settings().out / "settings.yaml").read_text())["steps"] == 7
 
 
 def test_the_command_line_names_the_error_without_a_traceback(monkeypatch, capsys):

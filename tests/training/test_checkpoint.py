@@ -70,10 +70,23 @@ def test_the_latest_and_the_best_are_kept(tmp_path, params):
     state = {"count": jnp.zeros(())}
     with Checkpoints(tmp_path) as checkpoints:
         assert checkpoints.latest_step is None
-        for step, loss in ((1, 0.4), (2, 0.2), (3, float("nan")), (4, 0.3)):
+        assert checkpoints.best_loss == float("inf")
+        for step, loss in ((1, 0.4), (2, 0.2), (3, 0.5), (4, float("nan")), (5, 0.3)):
             checkpoints.save(step, params, state, loss=loss)
-        assert (checkpoints.best_step, checkpoints.latest_step) == (2, 4)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "4"]
+        assert (checkpoints.best_step, checkpoints.latest_step) == (2, 5)
+        assert checkpoints.best_loss == 0.2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "4", "5"]
+
+
+def test_more_of_the_latest_and_the_best_are_kept_on_demand(tmp_path, params):
+    with Checkpoints(tmp_path, keep_last=3, keep_best=2) as checkpoints:
+        for step in range(1, 8):
+            checkpoints.save(step, params, {"count": jnp.zeros(())}, loss=step)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2", "5", "6", "7"]
+    with pytest.raises(ValueError, match="keep_last must be at least 2; got 1"):
+        Checkpoints(tmp_path, keep_last=1)
+    with pytest.raises(ValueError, match="keep_best must be at least 1; got 0"):
+        Checkpoints(tmp_path, keep_best=0)
 
 
 def test_other_leaves_or_shapes_are_refused(tmp_path, params):

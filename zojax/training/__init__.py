@@ -1,9 +1,11 @@
 """What a run needs besides a method: batches, a step, checkpoints, metrics, measurements."""
 
 from zojax.training._batches import batches
+from zojax.training._broken_checkpoints import CheckpointError
 from zojax.training._checkpoint import Checkpoints
 from zojax.training._chunks import ChunkChoice, choose_chunk_size
 from zojax.training._divergence import check_replicas
+from zojax.training._files import write_atomically
 from zojax.training._hashing import fingerprint
 from zojax.training._measure import median_seconds, peak_bytes
 from zojax.training._measure import seconds_side_by_side as seconds_side_by_side
@@ -13,6 +15,7 @@ from zojax.training._seed_log import Mark, SeedLog, SeedLogContents, read_seed_l
 from zojax.training._step import make_step, make_steps
 
 __all__ = [
+    "CheckpointError",
     "Checkpoints",
     "ChunkChoice",
     "Mark",
@@ -30,4 +33,5 @@ __all__ = [
     "peak_bytes",
     "read_metrics",
     "read_seed_log",
+    "write_atomically",
 ]

@@ -35,7 +35,7 @@ def _scrambled(words: jax.Array) -> jax.Array:
     return words ^ (words >> 16)
 
 
-def fingerprint(tree: Any) -> np.ndarray:
+def fingerprint(tree: Any, *, rounded: bool = False) -> np.ndarray:
     """The hash of every leaf of a tree, shape (leaves,), uint32; see `hash_array`.
 
     Trees with the same hashes are the same bit by bit, but for about one in 2^32 of those that
@@ -45,21 +45,32 @@ def fingerprint(tree: Any) -> np.ndarray:
 
     Args:
       tree: of arrays, such as params.
+      rounded: whether real entries count as rounded to multiples of 2^-23 = 1.2e-7, or to their own
+        precision if that is coarser: for whether they have moved to speak of.
     """
     leaves = jax.tree.leaves(tree)
     if not leaves:
         return np.zeros(0, np.uint32)
     meshes = {leaf.sharding.mesh for leaf in leaves if isinstance(leaf.sharding, NamedSharding)}
-    return np.asarray(_program(*meshes)(leaves))
+    return np.asarray(_program(*meshes, rounded=rounded)(leaves))
 
 
 @functools.lru_cache(maxsize=16)
-def _program(mesh: Mesh | None = None) -> Callable[[Sequence[jax.Array]], jax.Array]:
+def _program(
+    mesh: Mesh | None = None, *, rounded: bool
+) -> Callable[[Sequence[jax.Array]], jax.Array]:
     """From arrays to their hashes, whole on every device."""
     everywhere = None if mesh is None else NamedSharding(mesh, PartitionSpec())
-    return jax.jit(
-        lambda arrays: jnp.stack([hash_array(array) for array in arrays]), out_shardings=everywhere
-    )
+
+    def hashes(arrays: Sequence[jax.Array]) -> jax.Array:
+        return jnp.stack([hash_array(_rounded(a) if rounded else a) for a in arrays])
+
+    return jax.jit(hashes, out_shardings=everywhere)
+
+
+def _rounded(array: jax.Array) -> jax.Array:
+    """Float32 numbers from 1 to 2 are multiples of 2^-23."""
+    return array.astype(jnp.float32) + 1 if jnp.issubdtype(array.dtype, jnp.floating) else array
 
 
 def _words(array: jax.Array) -> jax.Array:
