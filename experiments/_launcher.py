@@ -77,12 +77,13 @@ def _stop(children: list[subprocess.Popen], number: int) -> int:
 
 
 def _commands(module: str, arguments: Sequence[str], num_processes: int) -> list[list[str]]:
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     shared = [sys.executable, "-m", module, *arguments, "--coordinator-address", address]
     return [[*shared, "--process-id", str(index)] for index in range(num_processes)]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
