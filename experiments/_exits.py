@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import os
 import signal
 import sys
@@ -27,6 +28,8 @@ _REMEDIES = {
 @contextlib.contextmanager
 def ending_in_words() -> Iterator[None]:
     """What is no error of the program ends it with a sentence and a status, without a traceback."""
+    # Each thread of orbax logs an error of its own, with a traceback, before it is raised here.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     try:
         yield
     except Stopped as stopped:

@@ -1,5 +1,6 @@
 """How runs end: by signals, without a finite loss, without having moved, or well."""
 
+import errno
 import json
 import math
 import os
@@ -77,12 +78,30 @@ def test_a_run_whose_validation_losses_are_nan_ends_in_words(make_settings, monk
 
     def without_losses(*arguments, **settings):
         judge = evaluate(*arguments, **settings)
-        return lambda *given: judge(*given)._replace(loss=math.nan)
+        return lambda *given, **watched: judge(*given, **watched)._replace(loss=math.nan)
 
     monkeypatch.setattr(finetune, "make_evaluate", without_losses)
     ending, stored, _ = ended(make_settings(steps=2))
     assert (ending.ended, ending.status) == ("non-finite validation", 3)
     assert (stored["loss_before"], stored["loss_after"], stored["best_step"]) == (None, None, 2)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (
+            errno.ENOSPC,
+            "error: runs/a/x: No space left on device; make room there, and --resume",
+        ),
+        (errno.EROFS, "error: runs/a/x: Read-only file system; make it writable and use --resume"),
+        (errno.EIO, "error: runs/a/x: Input/output error"),
+    ],
+)
+def test_what_the_system_refuses_is_one_sentence(number, words):
+    with pytest.raises(SystemExit) as end, ending_in_words():
+        raise OSError(number, os.strerror(number), "runs/a/x")
+    assert end.value.code.startswith(words)
+    assert end.value.__cause__ is None
 
 
 def test_a_run_of_which_some_updates_were_withheld_is_finished():

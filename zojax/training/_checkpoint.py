@@ -111,6 +111,7 @@ class Checkpoints:
 
         Raises:
           OSError: with the folder and the cause, if this one or the one before cannot be written.
+            No more can be saved then; once there is room, open the folder anew.
         """
         self.wait()
         self._losses[step] = loss if math.isfinite(loss) else _WORST
@@ -178,9 +179,13 @@ class Checkpoints:
         """Waits until everything is on disk."""
         try:
             self.wait()
+        except OSError:
+            with contextlib.suppress(Exception):  # the same once more
+                self._manager.close()
+            raise
         finally:
             self._thread.shutdown()
-            self._manager.close()
+        self._manager.close()
 
     def __enter__(self) -> "Checkpoints":
         return self

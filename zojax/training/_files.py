@@ -56,13 +56,13 @@ def naming(path: Path) -> Iterator[None]:
 def cause_of(error: BaseException) -> tuple[int, str] | None:
     """Number and words of the error of the system behind an error of a library; None without one.
 
-    tensorstore tells it within its message: "... [OS error 28: ENOSPC No space left on device]".
+    tensorstore tells it within its message: "No space left on device [os_error_code='28']".
     """
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno:
             return seen.errno, seen.strerror or str(seen)
-        if found := re.search(r"\[OS error (\d+):", str(seen)):
+        if found := re.search(r"os_error_code='(\d+)'", str(seen)):
             return int(found[1]), os.strerror(int(found[1]))
         seen = seen.__cause__ or seen.__context__
     return None
