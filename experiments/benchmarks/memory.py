@@ -39,7 +39,7 @@ def main(settings: Settings) -> list[dict[str, Any]]:
         report, measured = Report("memory", columns, settings), forms(settings.size)
     else:
         measured = families(settings.size, settings.family)
-        report = Report("memory_families", columns, settings)
+        report = Report("memory_families", columns, settings, names=2)
     for form in measured:
         _measure(form, report)
     return report.finish()
