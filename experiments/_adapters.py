@@ -26,6 +26,10 @@ class AdapterSettings(Protocol):
     def targets(self) -> tuple[str, ...] | None: ...
     @property
     def prefix_length(self) -> int: ...
+    @property
+    def adapter(self) -> str: ...
+    @property
+    def quantize(self) -> str | None: ...
 
 
 class Adapter(NamedTuple):
@@ -97,3 +101,13 @@ ADAPTERS: dict[str, Adapter] = {
         radius=1e-1,
     ),
 }
+
+
+def adapt(model: nnx.Module, settings: AdapterSettings, key: jax.Array) -> nnx.Module:
+    """The model with the adapter that settings ask for, beside quantized weights if they do."""
+    model = ADAPTERS[settings.adapter].adapt(model, settings, key)
+    if settings.quantize is None:
+        return model
+    from zojax import quantization  # importing it takes a second
+
+    return quantization.quantize(model, settings.quantize)

@@ -11,6 +11,10 @@ from experiments._settings import Settings
 
 def export(settings: Settings, model: nnx.Module, processor: Any) -> None:
     """Writes the model with its processor to `model/`, and an adapter to `adapter/` as well."""
+    if settings.quantize is not None:
+        from zojax import quantization  # importing it takes a second
+
+        model = quantization.dequantize(model)
     export_adapter = ADAPTERS[settings.adapter].export
     model = export_adapter(model, settings.out / "adapter", model_source(settings.model))
     model.save_pretrained(settings.out / "model")

@@ -47,9 +47,11 @@ def backpropagate() -> optax.GradientTransformationExtraArgs:
         zero = jnp.zeros((), jnp.int32)
         return BackpropagateState(jnp.zeros((), jnp.float32), zero, zero)
 
-    def update_fn(updates, state, params=None, *, value_fn, **data):
+    def update_fn(updates, state, params=None, *, value_fn, wide_updates=False, **data):
         del updates
         value, gradient = jax.value_and_grad(value_fn)(params, **data)
+        if wide_updates:
+            gradient = optax.tree.cast(gradient, jnp.float32)
         finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(gradient))
         return jax.tree.map(lambda g: jnp.where(finite, g, 0), gradient), BackpropagateState(
             value.astype(jnp.float32),

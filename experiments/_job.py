@@ -6,7 +6,7 @@ import jax
 from flax import nnx
 
 from experiments import tasks
-from experiments._adapters import ADAPTERS
+from experiments._adapters import ADAPTERS, adapt
 from experiments._config_file import to_yaml
 from experiments._inputs import checked_length, load_model
 from experiments._layout import Layout
@@ -86,7 +86,7 @@ def _prepare(settings: Settings) -> Job:
     max_length = checked_length(settings.max_length, model, taken=adapter.positions(settings))
     splits = tasks.encode_splits(processor, examples, max_length=max_length, task=task)
     objective = make_objective(settings.objective, task, splits["train"], processor)
-    model = adapter.adapt(model, settings, key)
+    model = adapt(model, settings, key)
     graphdef, *weights = nnx.split(model, adapter.trained, ...)
     params, frozen = layout.replicate(weights)
     return Job(graphdef, params, frozen, processor, task, splits, objective, layout)

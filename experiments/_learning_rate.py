@@ -35,6 +35,7 @@ import zojax
 from experiments._curvature import measure_curvature
 from experiments._job import Job, run_key
 from experiments._methods import METHODS
+from experiments._precision import with_update_precision
 from experiments._processes import agree_rate, is_first
 from experiments._settings import Settings
 from experiments._status import showing
@@ -206,7 +207,8 @@ def _at_any_rate(
     def update_fn(updates, state, params=None, *, rate, **data):
         return make(rate).update(updates, state, params, **data)
 
-    return optax.GradientTransformationExtraArgs(make(1.0).init, update_fn)
+    tx = optax.GradientTransformationExtraArgs(make(1.0).init, update_fn)
+    return with_update_precision(tx, settings, run_key(settings))
 
 
 def _batches(settings: Settings, job: Job) -> list[list[dict[str, jax.Array]]]:

@@ -13,6 +13,7 @@ from experiments._checks import (
     check_method,
     check_names,
     check_numbers,
+    check_quantize,
     check_schedule,
     check_wandb,
 )
@@ -20,10 +21,12 @@ from experiments._decay_mask import decay_mask
 from experiments._layout import SHARDS, parse_mesh
 from experiments._methods import METHODS, SAMPLERS
 from experiments._objectives import OBJECTIVES
+from experiments._precision import UPDATE_PRECISIONS
 from experiments._schedules import SCHEDULES, make_schedule
 
-# float16 is left out: attention in float16 does not run on CPU, and bfloat16 does everywhere.
-DTYPES = ("float32", "bfloat16")
+DTYPES = ("float32", "bfloat16", "float16")
+# Formats of `zojax.quantization`, which is slow to import.
+QUANTIZED = ("int8", "nf4")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +107,11 @@ class Settings:
     times what an update needs with one direction at a time."""
     dtype: Literal[DTYPES] = "float32"
     """Of the weights."""
+    update_precision: Literal[tuple(UPDATE_PRECISIONS)] = "stochastic"
+    """How updates reach weights of 16 bits: rounded at random so that their mean is right, rounded
+    to nearest, which loses small ones, or added to float32 copies (4 bytes a weight)."""
+    quantize: Literal[QUANTIZED] | None = None
+    """Stores the frozen weights of the layers in 8 or 4 bits, beside LoRA or a prefix."""
     max_length: int | None = None
     """Longer texts lose tokens on the left; None: what the model can, at most 2048."""
     eval_every: int = 100
@@ -149,6 +157,7 @@ class Settings:
         check_numbers(self)
         check_schedule(self)
         check_wandb(self)
+        check_quantize(self)
         check_mesh(self)
 
     @property

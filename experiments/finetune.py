@@ -34,6 +34,7 @@ from experiments._learning_rate import choose_learning_rate
 from experiments._listing import print_methods, print_models, print_tasks
 from experiments._metrics_writers import open_writers
 from experiments._optimizer import make_optimizer
+from experiments._precision import warn_of_small_radius, warn_of_small_updates
 from experiments._processes import EndingTogether, Processes, ending_at_once, is_first
 from experiments._report import Result, describe, report, summarize
 from experiments._run import Run
@@ -119,6 +120,11 @@ def _train(settings: Settings, job: Job, interruption: Interruption) -> Outcome:
         header = describe_run(settings, job.graphdef, params, frozen, state)
         untrained = training.fingerprint(params, rounded=True)
         start, params, state = run.begin(params, state)
+        warn_of_small_radius(console, params, settings.radius)
+        if settings.dtype != "float32" and settings.update_precision == "nearest":
+            sizes = training.make_update_sizes(tx, loss)
+            first = layout.assemble(run.batches[settings.accumulate * start])
+            warn_of_small_updates(console, params, sizes(params, state, frozen=frozen, batch=first))
         with RunLog.open(settings, header, start, console) as log, interruption.between_steps():
             last = train_from(run, update, log, start, params, state)
         done, params, state = last.step, last.params, last.state

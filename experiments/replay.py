@@ -16,7 +16,7 @@ import tyro
 from flax import nnx
 from rich.console import Console
 
-from experiments._adapters import ADAPTERS
+from experiments._adapters import ADAPTERS, adapt
 from experiments._averaging import averaged
 from experiments._compilation_cache import keep_compiled_programs
 from experiments._export import export
@@ -151,7 +151,7 @@ def _load(settings: Settings, header: dict[str, Any], layout: Layout) -> tuple[n
         **starts,
         **layout.placement,
     )
-    return ADAPTERS[settings.adapter].adapt(model, settings, key), load_processor(source, model)
+    return adapt(model, settings, key), load_processor(source, model)
 
 
 def _is_same_software(header: dict[str, Any], console: Console) -> bool:

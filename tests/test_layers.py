@@ -27,7 +27,7 @@ LAYERS = [
     {"__init__"},
 ]
 # These stand beside the core: they may import all of it, and it none of them.
-BESIDE = {"lora", "models", "prefix", "training"}
+BESIDE = {"lora", "models", "prefix", "quantization", "training"}
 FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
 

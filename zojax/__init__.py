@@ -51,10 +51,15 @@ from zojax.samplers import layer_blocks as layer_blocks
 from zojax.samplers import rademacher as rademacher
 from zojax.samplers import smaller_side as smaller_side
 from zojax.samplers import sphere as sphere
+from zojax.transforms import KeepFloat32MastersState as KeepFloat32MastersState
+from zojax.transforms import RoundStochasticallyState as RoundStochasticallyState
 from zojax.transforms import ScaleByRAdazoState as ScaleByRAdazoState
 from zojax.transforms import ScaleByZoAdammState as ScaleByZoAdammState
+from zojax.transforms import keep_float32_masters as keep_float32_masters
 from zojax.transforms import orthogonalize as orthogonalize
 from zojax.transforms import project_to_box as project_to_box
+from zojax.transforms import round_stochastically as round_stochastically
 from zojax.transforms import scale_by_r_adazo as scale_by_r_adazo
 from zojax.transforms import scale_by_zo_adamm as scale_by_zo_adamm
 from zojax.transforms import skip_nonfinite as skip_nonfinite
+from zojax.transforms import stochastic_round as stochastic_round

@@ -13,9 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import SingleDeviceSharding
 
+import zojax
 from experiments.benchmarks import _compilers, slices
 from experiments.benchmarks._forms import Size, abstract, scanned
-from experiments.benchmarks._steps import doubled, lazy_step, naive_step
+from experiments.benchmarks._steps import doubled, lazy_step, naive_step, step_of
 from zojax.training import peak_bytes
 
 # Large enough for activations to lie in memory: what a TPU holds beside its units is not counted.
@@ -37,10 +38,13 @@ def main(name: str) -> None:
 def on_one_device(form, compiled) -> None:
     inference, _ = compiled(form.loss, form.params, doubled(form.batch))
     for law in LAWS:
-        tx, step = lazy_step(form.loss, law)
-        state = jax.eval_shape(tx.init, form.params)
-        program, _ = compiled(step, form.params, state, form.batch, donate=(0, 1))
-        show("one device", law, program, inference)
+        tx, _ = lazy_step(form.loss, law)
+        rounded = zojax.round_stochastically(tx, jax.random.key(0))
+        for name, of_law in ((law, tx), (f"{law}, rounded", rounded)):
+            state = jax.eval_shape(of_law.init, form.params)
+            step = step_of(of_law, form.loss)
+            program, _ = compiled(step, form.params, state, form.batch, donate=(0, 1))
+            show("one device", name, program, inference)
     key = jax.eval_shape(lambda: jax.random.key(0))
     program, _ = compiled(naive_step(form.loss), form.params, key, form.batch, donate=(0,))
     show("one device", "naive", program, inference)

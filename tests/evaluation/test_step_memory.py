@@ -163,6 +163,20 @@ def test_a_step_on_one_block_of_a_list_holds_the_noise_of_one_layer():
     assert mezo(params, loss, zojax.gaussian(), zojax.mezo_bcd) <= most
 
 
+def rounded(*args, **kwargs):
+    return zojax.round_stochastically(zojax.mezo(*args, **kwargs), KEY)
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("model", [plain, scanned], ids=lambda model: model.__name__)
+def test_a_step_that_rounds_at_random_holds_no_more(model, law):
+    """Neither its random words nor updates in float32: bfloat16 params, beside the plain step."""
+    params, loss = model()
+    half = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.bfloat16), params)
+    sampler, _ = LAWS[law]
+    assert mezo(half, loss, sampler, rounded) <= 1.01 * mezo(half, loss, sampler)
+
+
 def test_the_plain_step_holds_the_params_several_times():
     """So that the numbers above mean something: the same account of the naive step."""
     params, loss = scanned()

@@ -24,6 +24,13 @@ def settings(model_folder, task_folder, tmp_path):
         ({"method": "adam"}, "method 'adam' is unknown; choose from mezo"),
         ({"sampler": "cauchy"}, "sampler 'cauchy' is unknown; choose from gaussian, rademacher"),
         ({"dtype": "int8"}, "dtype 'int8' is unknown; choose from float32, bfloat16"),
+        ({"update_precision": "up"}, "update_precision 'up' is unknown; choose from stochastic"),
+        ({"quantize": "int4"}, "quantize 'int4' is unknown; choose from int8, nf4"),
+        ({"quantize": "nf4"}, "and adapter none trains all of them; take --adapter lora or prefix"),
+        (
+            {"quantize": "nf4", "adapter": "lora", "shard": "fsdp"},
+            "quantize 'nf4' keeps weights whole on every device, .* with shard 'fsdp'",
+        ),
         ({"steps": 0}, "steps must be at least 1; got 0"),
         ({"num_queries": -1}, "num_queries must be at least 1; got -1"),
         ({"method": "ar1_zo", "num_queries": 2}, "num_queries 2 does not .* takes one direction"),

@@ -130,3 +130,7 @@ def test_rules_of_placement_cut_every_family():
 
 def test_draws_are_bit_equal_however_a_leaf_is_cut():
     assert run("mesh_draws.py") == ""
+
+
+def test_roundings_are_bit_equal_however_a_leaf_is_cut():
+    assert run("mesh_roundings.py") == ""

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from zojax._dtypes import widened
 from zojax._typing import Params
 from zojax.estimators._estimate_gradient import EstimateGradientState
 
@@ -18,7 +19,8 @@ def chain(
     The links get three more extra arguments, besides those of `update`: `value`, the mean loss of
     the step, as `optax.contrib.reduce_on_plateau` asks for; `coefficients`, (K,); and, if the
     estimator has one, `curvature`. With `accumulate` they are run in the calls that complete an
-    estimate; in the others the updates are -0.0, and the links keep their state.
+    estimate; in the others the updates are -0.0, and the links keep their state. With
+    `wide_updates` (see `zojax.estimate_gradient`) they see params in float32 as well.
 
     The state is that of `optax.chain`: a tuple, the estimate's first.
 
@@ -50,6 +52,8 @@ def chain(
         if not isinstance(measured.mean_curvature, tuple):
             told["curvature"] = measured.mean_curvature
         told |= extra
+        if extra.get("wide_updates"):
+            params = widened(params)
 
         def run(updates: optax.Updates) -> tuple[optax.Updates, tuple[Any, ...]]:
             return behind.update(updates, tuple(kept), params, **told)

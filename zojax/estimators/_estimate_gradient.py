@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from zojax import _checks
+from zojax._dtypes import widened
 from zojax._measurement import Estimate, Probe
 from zojax._mesh import Axes, AxisName, agreed
 from zojax._typing import Key, Params, ValueFn
@@ -105,6 +106,9 @@ def estimate_gradient(
     `optax.MultiSteps`. Behind it links with a memory belong into `zojax.chain`, which runs them in
     every k-th call; in `optax.chain` they would see the others as gradients of zero.
 
+    With `update(..., wide_updates=True)` the estimate of bfloat16 and float16 leaves is float32, as
+    `zojax.round_stochastically` and `zojax.keep_float32_masters` ask for.
+
     Args:
       key: a typed key, as jax.random.key makes; its generator draws the directions.
       sampler: where to look, e.g. `zojax.gaussian()`.
@@ -175,6 +179,7 @@ def estimate_gradient(
         params: Params | None = None,
         *,
         value_fn: ValueFn | None = None,
+        wide_updates: bool = False,
         **extra_args: Any,
     ) -> tuple[optax.Updates, EstimateGradientState]:
         _callers.warn_if_ignored()
@@ -203,13 +208,15 @@ def estimate_gradient(
             num_evaluations=state.num_evaluations + guiding + values.size,
             last_losses=values.astype(state.last_losses.dtype),
         )
+        # The updates are like these; the losses are those of the params themselves.
+        like = widened(params) if wide_updates else params
         if accumulate == 1:
-            return step(measured, directions, kept, state, params)
+            return step(measured, directions, kept, state, like)
         accumulated = state.accumulated.add(measured)
         return jax.lax.cond(
             accumulated.calls == accumulate,
-            lambda: step(accumulated.mean(), directions, kept, state, params),
-            lambda: (_nothing(params), state._replace(accumulated=accumulated)),
+            lambda: step(accumulated.mean(), directions, kept, state, like),
+            lambda: (_nothing(like), state._replace(accumulated=accumulated)),
         )
 
     def measured_along(directions: Directions, kept: Any, state: Any, params: Params) -> Any:

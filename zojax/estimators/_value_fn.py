@@ -10,7 +10,7 @@ from zojax._mesh import seen_inside
 from zojax._typing import Params, ValueFn
 
 # What `update` itself takes under these names cannot reach a loss.
-_TAKEN = ("updates", "state", "params", "value_fn")
+_TAKEN = ("updates", "state", "params", "value_fn", "wide_updates")
 
 
 def bound(value_fn: ValueFn, kwargs: dict[str, Any]) -> Callable[[Params], Any]:

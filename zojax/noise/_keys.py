@@ -39,6 +39,7 @@ class Role(enum.IntEnum):
     CURVATURE = 5
     ORDER = 6
     ESTIMATOR = 7
+    ROUNDING = 8
 
 
 def check(key: Key) -> None:

@@ -89,6 +89,14 @@ def _sign(bits: jax.Array) -> jax.Array:
 RADEMACHER = Law(1, _sign)
 
 
+def _lower_half(bits: jax.Array) -> jax.Array:
+    return (jax.lax.bitcast_convert_type(bits, jnp.int32) & 0xFFFF).astype(jnp.float32)
+
+
+UNIFORM_16 = Law(16, _lower_half)
+"""The integers 0...65535, equally likely: no law of directions, but what roundings are drawn by."""
+
+
 def _spread(words: tuple[jax.Array, ...], rows: int, bits: int) -> jax.Array:
     """`rows` rows of each word, or pair: (..., n, width) -> (..., rows n, width), of one dtype.
 

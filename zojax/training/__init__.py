@@ -11,6 +11,7 @@ from zojax.training._measure import median_seconds, peak_bytes
 from zojax.training._measure import seconds_side_by_side as seconds_side_by_side
 from zojax.training._metrics import MetricsWriter, read_metrics
 from zojax.training._replay import make_replay
+from zojax.training._resolution import LostChange, lost_changes, make_update_sizes
 from zojax.training._seed_log import Mark, SeedLog, SeedLogContents, read_seed_log
 from zojax.training._step import make_step, make_steps
 
@@ -18,6 +19,7 @@ __all__ = [
     "CheckpointError",
     "Checkpoints",
     "ChunkChoice",
+    "LostChange",
     "Mark",
     "MetricsWriter",
     "SeedLog",
@@ -26,9 +28,11 @@ __all__ = [
     "check_replicas",
     "choose_chunk_size",
     "fingerprint",
+    "lost_changes",
     "make_replay",
     "make_step",
     "make_steps",
+    "make_update_sizes",
     "median_seconds",
     "peak_bytes",
     "read_metrics",

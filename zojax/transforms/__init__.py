@@ -1,6 +1,8 @@
 """Links of a chain that optax lacks."""
 
 from zojax.transforms._box import project_to_box as project_to_box
+from zojax.transforms._float32_masters import KeepFloat32MastersState as KeepFloat32MastersState
+from zojax.transforms._float32_masters import keep_float32_masters as keep_float32_masters
 from zojax.transforms._in_float32 import in_float32 as in_float32
 from zojax.transforms._orthogonalize import orthogonalize as orthogonalize
 from zojax.transforms._r_adazo import ScaleByRAdazoState as ScaleByRAdazoState
@@ -9,7 +11,12 @@ from zojax.transforms._replayed_adam import ReplayedAdamState as ReplayedAdamSta
 from zojax.transforms._replayed_adam import (
     estimate_with_replayed_adam as estimate_with_replayed_adam,
 )
+from zojax.transforms._round_stochastically import (
+    RoundStochasticallyState as RoundStochasticallyState,
+)
+from zojax.transforms._round_stochastically import round_stochastically as round_stochastically
 from zojax.transforms._skipping import skip_nonfinite as skip_nonfinite
+from zojax.transforms._stochastic_round import stochastic_round as stochastic_round
 from zojax.transforms._weight_decay import weight_decay_links as weight_decay_links
 from zojax.transforms._zo_adamm import ScaleByZoAdammState as ScaleByZoAdammState
 from zojax.transforms._zo_adamm import scale_by_zo_adamm as scale_by_zo_adamm

@@ -1,10 +1,8 @@
 """Links of optax whose state must not be narrow."""
 
-import jax
 import optax
 
-from zojax._dtypes import wide
-from zojax._typing import Params
+from zojax._dtypes import widened
 
 
 def in_float32(inner: optax.GradientTransformation) -> optax.GradientTransformation:
@@ -16,9 +14,6 @@ def in_float32(inner: optax.GradientTransformation) -> optax.GradientTransformat
     Args:
       inner: a transformation that needs no extra arguments.
     """
-
-    def widened(tree: Params | None) -> Params | None:
-        return jax.tree.map(lambda leaf: leaf.astype(wide(leaf.dtype)), tree)
 
     def update_fn(updates, state, params=None):
         new_updates, state = inner.update(widened(updates), state, widened(params))

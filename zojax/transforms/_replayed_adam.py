@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from zojax import _checks
-from zojax._dtypes import wide
+from zojax._dtypes import wide, widened
 from zojax._mesh import Axes, AxisName
 from zojax._schedule import true_after
 from zojax._typing import Key, Params
@@ -104,6 +104,8 @@ def estimate_with_replayed_adam(
         _checks.stored_shape(state.replayed, shape, "history and num_queries")
         # The estimate itself is not used; under jit it is not even formed.
         _, now = estimate.update(updates, state.estimate, params, **extra)
+        if extra.get("wide_updates"):
+            params = widened(params)
         if accumulate == 1:
             return replayed(now, state, params)
         return jax.lax.cond(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from zojax._dtypes import wide
+from zojax._dtypes import widened
 from zojax._typing import Params
 from zojax.recipes import Block, Directions, combine_exclusive_blocks
 from zojax.samplers._sampler import Subspace
@@ -51,7 +51,7 @@ def slice_space(labels: Labels) -> Subspace:
         return optax.tree.map_params(
             inner,
             lambda array: array,
-            inner.init(_widened(params)),
+            inner.init(widened(params)),
             transform_non_params=lambda array: jnp.broadcast_to(array, (count, *jnp.shape(array))),
         )
 
@@ -61,7 +61,7 @@ def slice_space(labels: Labels) -> Subspace:
     def add(state, key, step, coefficients, directions: Directions, params: Params) -> Params:
         del key, step
         inside = tuple(jax.vmap(Block.of_slice)(block) for block in directions)
-        leaves, treedef = jax.tree.flatten(_widened(restrict(state, params)))
+        leaves, treedef = jax.tree.flatten(widened(restrict(state, params)))
         active = [block.active for block in treedef.flatten_up_to(recipes(state, params))]
         return treedef.unflatten(combine_exclusive_blocks(coefficients, inside, active, leaves))
 
@@ -100,10 +100,6 @@ def slice_space(labels: Labels) -> Subspace:
         )
 
     return Subspace(init, add, restrict, enter, leave, lift)
-
-
-def _widened(params: Params) -> Params:
-    return jax.tree.map(lambda leaf: leaf.astype(wide(leaf.dtype)), params)
 
 
 def _is_schedule(part: Any) -> bool:
