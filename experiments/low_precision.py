@@ -97,7 +97,7 @@ def _run_settings(settings: Settings, dtype: str, update_precision: str) -> RunS
         dtype=dtype,
         update_precision=update_precision,
         out=out,
-        resume=(out / "settings.json").exists(),
+        resume=(out / "settings.yaml").exists(),
     )
 
 
