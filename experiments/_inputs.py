@@ -13,6 +13,7 @@ from experiments import tasks
 from experiments._images import image_format, save_image_format
 from zojax import models
 from zojax.models._files import inside
+from zojax.models._pretrained import read_config
 
 if TYPE_CHECKING:  # importing transformers takes seconds
     from transformers import PreTrainedTokenizerBase
@@ -123,7 +124,7 @@ def _load_tokenizer(source: str) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     remedy = "it takes the folder or the Hugging Face id of a model with its tokenizer files"
-    _check_links(Path(source))
+    _check_folder(Path(source))
     try:
         # Left to itself, transformers asks at the terminal whether code of the model may run.
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
@@ -137,9 +138,15 @@ def _load_tokenizer(source: str) -> "PreTrainedTokenizerBase":
     return tokenizer
 
 
-def _check_links(folder: Path) -> None:
-    """Refuses files of a tokenizer that lead out of the folder of the model."""
-    if folder.is_dir():
-        for path in folder.iterdir():
-            if path.suffix in _OF_TOKENIZERS:
-                inside(folder, path.name)
+def _check_folder(folder: Path) -> None:
+    """Refuses files that lead out of the folder of a model, and a config that is none.
+
+    Here, since transformers reads both when it looks for a tokenizer.
+    """
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if path.suffix in _OF_TOKENIZERS:
+            inside(folder, path.name)
+    if (folder / "config.json").exists():
+        read_config(folder)

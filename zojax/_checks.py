@@ -99,6 +99,24 @@ def one_of(options: tuple[str | int, ...], **named: Any) -> None:
             raise ValueError(f"{name} must be one of {known}, got {value!r}{hint}")
 
 
+def flag(**named: Any) -> None:
+    """Raises ValueError unless every named switch is a boolean."""
+    for name, value in named.items():
+        if not isinstance(value, bool | np.bool_):
+            raise ValueError(f"{name} must be True or False, got {value!r}")
+
+
+def instance(kind: type, such_as: str, **named: Any) -> None:
+    """Raises TypeError unless every named object is of this class."""
+    for name, value in named.items():
+        if not isinstance(value, kind):
+            hint = " (it was not called)" if callable(value) else ""
+            raise TypeError(
+                f"{name} must be of the class {kind.__name__}, such as {such_as}, got "
+                f"{value!r}{hint}"
+            )
+
+
 def floating(params: Params) -> None:
     """Raises if `params` have no leaves (ValueError), or one that is no floating-point array.
 

@@ -24,8 +24,10 @@ def _call(name, call, message):
 
 
 def _method(message, method=zojax.mezo, learning_rate=1e-3, key=KEY, **arguments):
-    said = ", ".join(f"{name}={value!r}"[:60] for name, value in arguments.items())
-    name = f"{method.__name__}({learning_rate!r:.30}, {type(key).__name__} {said})"
+    said = ", ".join(
+        f"{name}={getattr(value, '__name__', value)!r}" for name, value in arguments.items()
+    )
+    name = f"{method.__name__}({learning_rate!r}, {type(key).__name__} {said})"
     return _call(name, lambda: method(learning_rate, key, **arguments), message)
 
 
@@ -58,11 +60,24 @@ CASES = [
     _method("weight_decay must be a finite number of at least 0, got -1", weight_decay=-1),
     _method("accumulate must be an integer of at least 1, got 0", accumulate=0),
     _method("chunk_size must be an integer of at least 1, got 0", chunk_size=0),
+    _method("sampler must be of the class Sampler, such as .* got 'gaussian'", sampler="gaussian"),
+    _method("sampler must be of the class Sampler, .* was not called", sampler=zojax.gaussian),
+    _method("sampler must be .* got None", method=zojax.mezo_bcd, sampler=None),
+    _method("axes must be of the class Axes, such as .* got 'data'", axes="data"),
+    _method("amsgrad must be True or False, got 'yes'", method=zojax.zo_adamm, amsgrad="yes"),
+    _method("antithetic must be True or False, got 1", method=zojax.zoar, antithetic=1),
+    _method(
+        "rule must be of the class GradientTransformation, .* got .x.", method=zojax.zoar, rule="x"
+    ),
     _method("b1 must be .* got 1.0", method=zojax.mezo_adam, b1=1.0),
     _method("rank must be an integer of at least 1, got 0", method=zojax.zo_muon, rank=0),
     _call("gaussian(bits=7)", lambda: zojax.gaussian(bits=7), "bits must be one of .*, got 7"),
     _call("factored(rank=0)", lambda: zojax.factored(0), "rank must be .* at least 1, got 0"),
     _call("coordinate(zigzag)", lambda: zojax.coordinate("zigzag"), "must be one of .*'zigzag'"),
+    _call(
+        "moving_average(0.9)", lambda: zojax.moving_average(0.9, 3), "estimator must be .* got 0.9"
+    ),
+    _call("skip_nonfinite(None)", lambda: zojax.skip_nonfinite(None), "inner must be .* got None"),
     _step("params without arrays", "params have no arrays, got {}", params={}),
     _step("integer params", r"params\['w'\] is int32, but only", params={"w": jnp.ones(3, int)}),
     _step("a list of texts", r"params\[0\] is str", params=["w"]),

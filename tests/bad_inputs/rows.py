@@ -112,8 +112,10 @@ CASES = [
     _file("some.csv", "text,label\n", r"some\.csv holds no examples"),
     _file("some.tsv", "text,label\nx,0\n", r'some\.tsv, line 2: field "label" is missing'),
     _file("some.jsonl.gz", GOOD, r"some\.jsonl\.gz cannot be unpacked by gzip"),
-    _file("some.csv.gz", gzip.compress(b"text,label\n")[:-4], r"csv\.gz cannot be unpacked"),
-    _file("some.jsonl.gz", gzip.compress(b"7\n"), r"jsonl\.gz, line 1: not a JSON object"),
+    _file(
+        "some.csv.gz", gzip.compress(b"text,label\n", mtime=0)[:-4], r"csv\.gz cannot be unpacked"
+    ),
+    _file("some.jsonl.gz", gzip.compress(b"7\n", mtime=0), r"jsonl\.gz, line 1: not a JSON object"),
     _file("some.parquet", b"PAR1", r"some\.parquet cannot be read as parquet"),
     _folder(r"train\.jsonl is missing; .* \.csv"),
     _folder(r"test\.jsonl is missing", train__jsonl=GOOD, validation__jsonl=GOOD),

@@ -46,6 +46,7 @@ def averaged_baseline(
 
     Source: Qiu, Xie, Yan, Yang, Shu, arXiv:2506.14460 (ZoAR).
     """
+    _checks.flag(per_block=per_block)
     _checks.positive(radius=radius)
     _checks.at_least(1, num_queries=num_queries)
     _checks.at_least(0, history=history)

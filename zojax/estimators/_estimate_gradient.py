@@ -131,7 +131,8 @@ def estimate_gradient(
       A transformation whose `update` needs `params` and `value_fn`.
 
     Raises:
-      TypeError: if the key is no typed key; in `init` and `update` if params have leaves that are
+      TypeError: if the key is no typed key, or the sampler, the estimator or the axes are something
+        else; in `init` and `update` if params have leaves that are
         not floating or holes left by optax.masked; in `update` if the loss is not a scalar, or
         `value_fn` needs an argument that was not passed.
       ValueError: for a key of the generator unsafe_rbg, or a missing `params` or `value_fn`; if
@@ -142,6 +143,9 @@ def estimate_gradient(
         not as many as a step has, or meet a sampler that asks for others.
     """
     _keys.check(key)
+    _checks.instance(Sampler, "zojax.gaussian()", sampler=sampler)
+    _checks.instance(Estimator, "zojax.central(radius=1e-3)", estimator=estimator)
+    _checks.instance(Axes, 'zojax.Axes(query="query")', axes=axes)
     _checks.at_least(1, chunk_size=chunk_size)
     _window.check(sampler, estimator)
     _inner.check(sampler, estimator, inner)

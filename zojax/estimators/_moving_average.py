@@ -26,12 +26,14 @@ def moving_average(estimator: Estimator, history: int) -> Estimator:
       history: N, at least 1.
 
     Raises:
+      TypeError: if `estimator` is something else.
       ValueError: if `history` is below 1, or `estimator` has one. In `update` if the state that was
         restored has another length.
 
     Source: the window of arXiv:2506.14460; around `central` it is what its code runs on language
     models (`zojax.zoar` says why), around `forward` its comparison ZoHS.
     """
+    _checks.instance(Estimator, "zojax.central(radius=1e-3)", estimator=estimator)
     _checks.at_least(1, history=history)
     if estimator.history:
         raise ValueError(

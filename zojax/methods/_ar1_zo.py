@@ -136,6 +136,8 @@ def ar1_zo(
     _checks.learning_rate(learning_rate=learning_rate)
     _checks.one_of(("cyclic", "random"), schedule=schedule)
     directions = blocks(sampler, atom_labels(atoms, layers=layers), order=schedule)
+    if inner is not None:
+        _checks.instance(optax.GradientTransformation, "optax.scale_by_adam()", inner=inner)
     links = [] if inner is None else [inner]
     decay = weight_decay_links(weight_decay, weight_decay_mask)
     active = optax.chain(*links, *decay, optax.scale_by_learning_rate(learning_rate))

@@ -138,6 +138,7 @@ def loren(
       True
     """
     _checks.learning_rate(learning_rate=learning_rate)
+    _checks.flag(momentum_per_query=momentum_per_query)
     _checks.below_one(momentum=momentum)
     _checks.not_negative(curvature_learning_rate=curvature_learning_rate, temperature=temperature)
     estimator = leave_one_out(radius, num_queries)

@@ -137,6 +137,8 @@ def zoar(
       True
     """
     _checks.learning_rate(learning_rate=learning_rate)
+    _checks.flag(antithetic=antithetic)
+    _checks.instance(optax.GradientTransformation, "zojax.scale_by_r_adazo()", rule=rule)
     if antithetic:
         estimator = _of_pairs(radius, num_queries, history)
     else:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from pathlib import Path
 from typing import Literal
 
 import jax.numpy as jnp
@@ -106,12 +107,9 @@ def from_pretrained(
     if num_labels is not None:
         _config.check_num_labels(num_labels)
     folder = _files.locate(path_or_id, allow_pickle=allow_pickle)
-    settings = _files.read_config(folder)
-    with _files.naming(folder / _files.CONFIG):
-        family = _family(settings)
-        if head == "checkpoint":
-            head = _heads.of_checkpoint(family.architectures, settings)
-        config = family.config_class.from_dict(settings)
+    family, config, stored_head = read_config(folder)
+    if head == "checkpoint":
+        head = stored_head
     _heads.check(family.architectures, head)
     if num_labels is not None:
         config = dataclasses.replace(config, labels=_config.unnamed(num_labels))
@@ -125,6 +123,20 @@ def from_pretrained(
         placement=Placement(mesh, rules),
         allow_pickle=allow_pickle,
     )
+
+
+def read_config(folder: Path) -> tuple[type[nnx.Module], _config.Config, Head | None]:
+    """Reads `config.json`: the family, its settings, and the head that the checkpoint has.
+
+    Raises:
+      FileNotFoundError: if it is missing.
+      ValueError: if the family is unknown or a setting is not what it should be, naming the file.
+    """
+    settings = _files.read_config(folder)
+    with _files.naming(folder / _files.CONFIG):
+        family = _family(settings)
+        head = _heads.of_checkpoint(family.architectures, settings)
+        return family, family.config_class.from_dict(settings), head
 
 
 def _family(settings):

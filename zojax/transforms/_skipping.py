@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from zojax import _checks
 from zojax._typing import Params
 
 
@@ -21,6 +22,7 @@ def skip_nonfinite(
     Args:
       inner: a chain that contains one `zojax.estimate_gradient`.
     """
+    _checks.instance(optax.GradientTransformation, "optax.chain(...)", inner=inner)
     inner = optax.with_extra_args_support(inner)
 
     def update_fn(

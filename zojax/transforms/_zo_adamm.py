@@ -66,6 +66,7 @@ def scale_by_zo_adamm(
     Source: Chen, Liu, Xu, Li, Lin, Hong, Cox, "ZO-AdaMM: zeroth-order adaptive momentum method for
     black-box optimization", NeurIPS 2019, arXiv:1910.06513; v_0 from the official code.
     """
+    _checks.flag(amsgrad=amsgrad)
     _checks.below_one(b1=b1, b2=b2)
     _checks.not_negative(eps=eps)
     if initial_second_moment is None:

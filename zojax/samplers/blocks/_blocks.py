@@ -46,9 +46,11 @@ def blocks(
       hold: steps that a block stays active, at least 1.
 
     Raises:
+      TypeError: if `sampler` is something else.
       ValueError: for an unknown order, a `hold` below 1, a sampler with state; in `init` if labels
         do not fit params or the order names a block that is not there.
     """
+    _checks.instance(Sampler, "zojax.gaussian()", sampler=sampler)
     _order.check(order)
     _checks.at_least(1, hold=hold)
 
