@@ -61,7 +61,7 @@ CASES = [
     _method("accumulate must be an integer of at least 1, got 0", accumulate=0),
     _method("chunk_size must be an integer of at least 1, got 0", chunk_size=0),
     _method("sampler must be of the class Sampler, such as .* got 'gaussian'", sampler="gaussian"),
-    _method("sampler must be of the class Sampler, .* was not called", sampler=zojax.gaussian),
+    _method("sampler must be of the class Sampler, .* was not called", sampler=zojax.rademacher),
     _method("sampler must be .* got None", method=zojax.mezo_bcd, sampler=None),
     _method("axes must be of the class Axes, such as .* got 'data'", axes="data"),
     _method("amsgrad must be True or False, got 'yes'", method=zojax.zo_adamm, amsgrad="yes"),

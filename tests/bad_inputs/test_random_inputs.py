@@ -15,7 +15,7 @@ from experiments.tasks import load_task
 from experiments.tasks._read import SUFFIXES
 from tests.bad_inputs.configs import MODELS, OPT
 from zojax import lora, models
-from zojax.models import _files, _heads
+from zojax.models import _fields, _files, _heads
 
 FAMILIES = {
     json.loads(path.read_text())["model_type"]: json.loads(path.read_text())
@@ -54,6 +54,15 @@ def read_or_refused():
 
 def test_every_family_has_a_config_here():
     assert FAMILIES.keys() == models.families().keys()
+
+
+def test_every_family_says_how_many_layers_it_has():
+    """Which is compared with the tensors before layers get names; 10⁸ would take minutes."""
+    for family, config in FAMILIES.items():
+        depths = _fields.depths(models.families()[family].config_class.from_dict(config))
+        assert set(depths.values()) == {
+            config.get("num_hidden_layers") or config.get("n_layer") or config["n_layers"]
+        }
 
 
 @pytest.mark.parametrize("family", FAMILIES)
