@@ -72,6 +72,11 @@ def a_run(folder):
     (folder / "run" / "settings.yaml").write_text("{")
 
 
+def a_finished_run(folder):
+    a_run(folder)
+    (folder / "run" / "result.json").write_text("{}")
+
+
 CASES = [
     _line("--method adam", "adam.*--method.*mezo"),
     _line("--sampler cauchy", "cauchy.*--sampler.*gaussian"),
@@ -121,7 +126,7 @@ CASES = [
     _line("--objective f1", "objective 'f1' does not go with a task of the kind classification"),
     _line("--out {folder}/file", "file' is not a folder; choose another", a_file),
     _line("--resume", r"settings\.yaml is damaged; it must hold", a_run),
-    _line("--steps 1", "already holds a run; continue it with --resume", a_run),
+    _line("--steps 1", "already holds a run; continue it with --resume", a_finished_run),
     _line(
         "--model {folder}/model",
         r"config\.json: vocab_size must be an integer",
