@@ -8,7 +8,7 @@ import optax
 import pytest
 from flax import nnx
 
-from zojax import lora
+from zojax import lora, prefix
 from zojax.models import families, from_pretrained
 
 torch = pytest.importorskip(
@@ -213,3 +213,20 @@ def test_peft_reads_an_adapter_of_ours(variant, tmp_path):
     assert_same_outputs(ours, theirs)
     assert_same_outputs(lora.merge(ours), theirs.merge_and_unload())
     assert_same_outputs(lora.load_peft(from_pretrained(stored), tmp_path), theirs)
+
+
+# PEFT asks transformers by names that are about to go.
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated")
+@pytest.mark.filterwarnings("ignore:.past_key_values. is deprecated")
+@pytest.mark.parametrize("variant", ["mistral", "gemma3", "phi3", "smollm3"])
+def test_windows_hide_a_prefix_in_peft_as_here(variant, tmp_path):
+    """Three keys before nine tokens, of which the last see three or four."""
+    peft = pytest.importorskip("peft", reason="compares with PEFT as it runs")
+    stored = reference.STORED / variant
+    ours = prefix.adapt(from_pretrained(stored), tokens=[4, 5, 9])
+    prefix.save_peft(ours, tmp_path, base_model=stored)
+    theirs = peft.PeftModel.from_pretrained(load_theirs(stored), tmp_path).eval()
+    with torch.no_grad():
+        stated = theirs(input_ids=torch.tensor(IDS)).logits.numpy()
+    found = nnx.jit(lambda model: model(jnp.asarray(IDS)))(ours)
+    np.testing.assert_allclose(found, stated, **PARITY)
