@@ -86,10 +86,20 @@ def _prepare(settings: Settings) -> Job:
     max_length = checked_length(settings.max_length, model, taken=adapter.positions(settings))
     splits = tasks.encode_splits(processor, examples, max_length=max_length, task=task)
     objective = make_objective(settings.objective, task, splits["train"], processor)
-    model = adapt(model, settings, key)
-    graphdef, *weights = nnx.split(model, adapter.trained, ...)
+    graphdef, *weights = split_trained(model, settings)
     params, frozen = layout.replicate(weights)
     return Job(graphdef, params, frozen, processor, task, splits, objective, layout)
+
+
+def split_trained(
+    model: nnx.Module, settings: Settings
+) -> tuple[nnx.GraphDef, nnx.State, nnx.State]:
+    """The model before the first step in three: its structure, what is trained, and the rest.
+
+    All of it follows from the checkpoint and the settings: `experiments.replay` begins here, too.
+    """
+    model = adapt(model, settings, adapter_key(settings))
+    return nnx.split(model, ADAPTERS[settings.adapter].trained, ...)
 
 
 def run_key(settings: Settings) -> jax.Array:

@@ -16,12 +16,11 @@ import tyro
 from flax import nnx
 from rich.console import Console
 
-from experiments._adapters import ADAPTERS, adapt
 from experiments._averaging import averaged
 from experiments._compilation_cache import keep_compiled_programs
 from experiments._export import export
 from experiments._inputs import load_processor, model_source
-from experiments._job import adapter_key
+from experiments._job import adapter_key, split_trained
 from experiments._layout import Layout, local
 from experiments._optimizer import make_optimizer
 from experiments._seed_logs import FILE, bits_of, check_origin, origin, software
@@ -84,7 +83,7 @@ def replay(command: Command, console: Console) -> Rebuilt:
     calls = _chosen(path, log, calls, settings.accumulate)
     layout = _layout(settings)
     model, processor = _load(settings, log.header, layout)
-    graphdef, *weights = nnx.split(model, ADAPTERS[settings.adapter].trained, ...)
+    graphdef, *weights = split_trained(model, settings)
     params, frozen = layout.replicate(weights)
     tx = make_optimizer(settings, 1, layout.step_axes)
     with jax.set_mesh(layout.mesh):
@@ -140,9 +139,10 @@ def _layout(settings: Settings) -> Layout:
 
 
 def _load(settings: Settings, header: dict[str, Any], layout: Layout) -> tuple[nnx.Module, Any]:
-    """The model as the run had it before its first step, and what made arrays for it."""
-    source, key = model_source(settings.model), adapter_key(settings)
-    starts = {"num_labels": len(header["labels"]), "key": key} if header["labels"] else {}
+    """The model with the head that the run gave it, and what made arrays for it."""
+    source, starts = model_source(settings.model), {}
+    if header["labels"]:
+        starts = {"num_labels": len(header["labels"]), "key": adapter_key(settings)}
     model = models.from_pretrained(
         source,
         dtype=jnp.dtype(settings.dtype),
@@ -151,7 +151,7 @@ def _load(settings: Settings, header: dict[str, Any], layout: Layout) -> tuple[n
         **starts,
         **layout.placement,
     )
-    return adapt(model, settings, key), load_processor(source, model)
+    return model, load_processor(source, model)
 
 
 def _is_same_software(header: dict[str, Any], console: Console) -> bool:

@@ -182,13 +182,26 @@ def test_gradients_leave_no_log(make_settings, capsys):
 
 
 @pytest.mark.slow
-def test_a_run_whose_log_is_damaged_goes_on_without_one_and_says_so(make_settings, capsys):
-    settings = make_settings(steps=4)
+def test_what_was_logged_behind_the_checkpoint_of_a_killed_run_is_dropped(
+    make_settings, tmp_path, capsys
+):
+    """With parts of batches, and an average in the place of the weights; then a damaged log."""
+    settings = make_settings(steps=4, accumulate=2, ema_decay=0.5)
     finetune(settings)
     path = settings.out / FILE
+    with SeedLog.resume(path, 8) as log:
+        log.append(np.ones((3, 2), np.float32))
+    path.write_bytes(path.read_bytes() + b"torn")
+    go_on = {"out": settings.out, "accumulate": 2, "ema_decay": 0.5, "resume": True}
+    finetune(make_settings(steps=8, **go_on))
+    rebuilt, _ = again(settings.out, tmp_path, step=8)
+    assert (rebuilt.calls, rebuilt.equal, rebuilt.marks) == (16, 2, 2)
+    best = json.loads((settings.out / "result.json").read_text())["best_step"]
+    again(settings.out, tmp_path / "best", step=best)
+    assert_same_files(tmp_path / "best" / "again" / "model", settings.out / "model")
+
     path.write_bytes(path.read_bytes()[:-40])
     before = path.read_bytes()
-    with_more = make_settings(out=settings.out, steps=8, resume=True)
-    finetune(with_more)
+    finetune(make_settings(steps=12, **go_on))
     assert "no seed log from here on" in capsys.readouterr().out
     assert path.read_bytes() == before
