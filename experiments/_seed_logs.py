@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from flax import nnx
 from rich.console import Console
+from rich.markup import escape
 
 from experiments._config_file import by_name
 from experiments._processes import is_first
@@ -140,7 +141,8 @@ class RunLog:
             log = training.SeedLog.resume(path, start * settings.accumulate)
             check_origin(path, log.header, header)
         except (OSError, ValueError) as error:
-            console.print(f"[red]no seed log from here on:[/] {error}", highlight=False)
+            text = f"[red]no seed log from here on:[/] {escape(str(error))}"
+            console.print(text, highlight=False, soft_wrap=True)
             return cls(None)
         return cls(log)
 
