@@ -25,6 +25,19 @@ _REMEDIES = {
 }
 
 
+class RefusedError(ValueError):
+    """Settings that turn out to be of no use when the programs are compiled."""
+
+
+@contextlib.contextmanager
+def refusing() -> Iterator[None]:
+    """Around choices, whose ValueErrors are about what the user asked for."""
+    try:
+        yield
+    except ValueError as error:
+        raise RefusedError(str(error)) from error
+
+
 @contextlib.contextmanager
 def ending_in_words() -> Iterator[None]:
     """What is no error of the program ends it with a sentence and a status, without a traceback."""
@@ -37,7 +50,7 @@ def ending_in_words() -> Iterator[None]:
     except KeyboardInterrupt:
         print(f"interrupted; {_RESUME}", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
-    except CheckpointError as error:
+    except (CheckpointError, RefusedError) as error:
         raise SystemExit(f"error: {error}") from None
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

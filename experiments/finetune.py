@@ -24,7 +24,7 @@ from experiments._costs import measure_costs
 from experiments._diagnostics import Diagnostics
 from experiments._endings import Ending, conclude
 from experiments._evaluation import make_evaluate
-from experiments._exits import ending_in_words
+from experiments._exits import ending_in_words, refusing
 from experiments._export import export
 from experiments._interruption import Interruption
 from experiments._job import Job, prepare
@@ -91,7 +91,7 @@ def _train(settings: Settings, job: Job, interruption: Interruption) -> Outcome:
     )
     console = Console(quiet=not is_first())
     describe(console, settings, job)
-    with jax.set_mesh(layout.mesh):
+    with jax.set_mesh(layout.mesh), refusing():
         chunk_size = choose_chunk_size(settings, job, loss, console)
         settings, params = choose_learning_rate(settings, job, loss, chunk_size, console)
     tx = make_optimizer(settings, chunk_size, layout.step_axes)

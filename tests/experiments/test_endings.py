@@ -14,9 +14,11 @@ from flax import nnx
 from started import SECONDS, started
 
 from experiments import _run, finetune
+from experiments._config_file import to_yaml
 from experiments._endings import conclude
 from experiments._exits import ending_in_words
 from experiments._interruption import Stopped
+from experiments._run_folder import check_folder
 from experiments.finetune import Settings, prepare, train
 from zojax import models
 from zojax.training import Checkpoints, read_metrics
@@ -102,6 +104,13 @@ def test_what_the_system_refuses_is_one_sentence(number, words):
         raise OSError(number, os.strerror(number), "runs/a/x")
     assert end.value.code.startswith(words)
     assert end.value.__cause__ is None
+
+
+def test_a_budget_that_turns_out_too_small_is_one_sentence_and_blocks_nothing(make_settings):
+    settings = make_settings(steps=2, num_queries=2, memory_budget_gib=1e-9)
+    with pytest.raises(SystemExit, match=r"^error: budget_bytes 1 is too small"), ending_in_words():
+        train(settings, prepare(settings))
+    check_folder(settings.out, to_yaml(settings), resume=False)
 
 
 def test_a_run_of_which_some_updates_were_withheld_is_finished():
