@@ -32,6 +32,11 @@ class AdapterSettings(Protocol):
     def quantize(self) -> str | None: ...
 
 
+def classifier_of(model: nnx.Module) -> tuple[str, ...]:
+    """The modules of a model's classifier, which is trained beside an adapter; none for words."""
+    return model.checkpoint_format.new if model.head == "classifier" else ()
+
+
 class Adapter(NamedTuple):
     """One choice of what is trained.
 
@@ -54,7 +59,14 @@ class Adapter(NamedTuple):
 
 def _adapt_lora(model: nnx.Module, settings: AdapterSettings, key: jax.Array) -> nnx.Module:
     targets = settings.targets or _query_and_value(model)
-    return lora.adapt(model, targets, rank=settings.rank, scale=settings.scale, key=key)
+    adapted = lora.adapt(model, targets, rank=settings.rank, scale=settings.scale, key=key)
+    for path, _ in nnx.to_flat_state(nnx.state(adapted, nnx.LoRAParam)):
+        if path[0] in classifier_of(model):
+            raise ValueError(
+                f"targets: {'.'.join(path[:-1])} is a part of the classifier, which is trained "
+                "as a whole; name layers outside it"
+            )
+    return adapted
 
 
 def _query_and_value(model: nnx.Module) -> tuple[str, ...]:
@@ -70,7 +82,7 @@ def _query_and_value(model: nnx.Module) -> tuple[str, ...]:
 
 def _export_lora(model: nnx.Module, folder: Path, base_model: str) -> nnx.Module:
     """LoRA can be added to the weights: the model that is written beside it needs no adapter."""
-    lora.save_peft(model, folder, base_model=base_model)
+    lora.save_peft(model, folder, base_model=base_model, modules_to_save=classifier_of(model))
     return lora.merge(model)
 
 
@@ -79,9 +91,9 @@ def _adapt_prefix(model: nnx.Module, settings: AdapterSettings, key: jax.Array) 
 
 
 def _export_prefix(model: nnx.Module, folder: Path, base_model: str) -> nnx.Module:
-    """A prefix is no part of any weight: the model that is written beside it is the one it was."""
+    """A prefix is no part of any weight: the model beside it has a new classifier at most."""
     if hasattr(model, "extend"):
-        prefix.save_peft(model, folder, base_model=base_model)
+        prefix.save_peft(model, folder, base_model=base_model, modules_to_save=classifier_of(model))
     else:  # PEFT has prefixes for decoders alone
         folder.mkdir(parents=True, exist_ok=True)
         state = nnx.to_flat_state(nnx.state(model, prefix.PrefixParam))

@@ -37,7 +37,7 @@ def load_model(
     Args:
       model: name of a folder in experiments/assets, path of a folder, or Hugging Face id.
       dtype: of the weights.
-      task: what the model is asked.
+      task: what the model is asked; it has the first head of its kind.
       key: starts a classifier that the checkpoint lacks.
       placement: `mesh` and `rules` of `zojax.models.from_pretrained`, if weights are cut.
       allow_pickle: whether weights are read of a pickle, if there are no others.
@@ -47,15 +47,16 @@ def load_model(
         has no head for the task.
     """
     source = model_source(model)
-    settings = {"dtype": jnp.dtype(dtype), "allow_pickle": allow_pickle, **(placement or {})}
+    settings = {"head": task.kind.heads[0], "dtype": jnp.dtype(dtype), "allow_pickle": allow_pickle}
+    settings |= placement or {}
     if isinstance(task.kind, tasks.Images):
-        network = models.from_pretrained(
-            source, head="classifier", num_labels=task.kind.num_labels, key=key, **settings
-        )
+        settings |= {"num_labels": task.kind.num_labels, "key": key}
+        network = models.from_pretrained(source, **settings)
         return network, image_format(source, network)
-    head = "masked_language_model" if isinstance(task.kind, tasks.Masked) else "language_model"
     tokenizer = _load_tokenizer(source)
-    network = models.from_pretrained(source, head=head, **settings)
+    if isinstance(task.kind, tasks.TextClassification):
+        settings |= {"labels": task.kind.options or None, "key": key}
+    network = models.from_pretrained(source, **settings)
     largest = max(tokenizer.get_vocab().values())
     if largest >= network.config.vocab_size:
         raise ValueError(

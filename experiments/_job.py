@@ -6,10 +6,12 @@ import jax
 from flax import nnx
 
 from experiments import tasks
-from experiments._adapters import ADAPTERS, adapt
+from experiments._adapters import ADAPTERS, adapt, classifier_of
 from experiments._config_file import to_yaml
-from experiments._inputs import checked_length, load_model
+from experiments._heads import choose_head
+from experiments._inputs import checked_length, load_model, model_source
 from experiments._layout import Layout
+from experiments._methods import METHODS
 from experiments._objectives import Objective, make_objective
 from experiments._processes import failing_together, is_first
 from experiments._run_folder import check_folder
@@ -24,7 +26,7 @@ class Job(NamedTuple):
 
     Attributes:
       graphdef: the model without its weights.
-      params: what is trained: all weights, or those of an adapter.
+      params: what is trained: all weights, or those of an adapter and a classifier.
       frozen: what is not.
       processor: of the model: a tokenizer, or the form of its pictures.
       task: what the data are about.
@@ -59,14 +61,24 @@ def _prepare(settings: Settings) -> Job:
     if is_first():
         check_folder(settings.out, to_yaml(settings), resume=settings.resume)
     layout = Layout(settings.part_size, settings.axes, settings.shard)
-    task, examples = tasks.load_task(
+    answers = choose_head(
+        model_source(settings.model),
         settings.task,
+        head=settings.head,
         template=settings.template,
         options=settings.options,
+        allow_pickle=settings.allow_pickle,
+    )
+    task, examples = tasks.load_task(
+        settings.task,
+        head=answers.head,
+        template=settings.template,
+        options=answers.options,
         num_train=settings.num_train,
         num_dev=settings.num_dev,
         num_test=settings.num_test,
         data_seed=settings.data_seed,
+        metric=settings.metric,
     )
     if settings.batch_size > len(examples["train"]):
         raise ValueError(
@@ -99,7 +111,15 @@ def split_trained(
     All of it follows from the checkpoint and the settings: `experiments.replay` begins here, too.
     """
     model = adapt(model, settings, adapter_key(settings))
-    return nnx.split(model, ADAPTERS[settings.adapter].trained, ...)
+    return nnx.split(model, _trained(model, settings), ...)
+
+
+def _trained(model: nnx.Module, settings: Settings) -> Any:
+    """A filter of what is trained: that of the adapter, and a classifier beside it."""
+    own, classifier = ADAPTERS[settings.adapter].trained, classifier_of(model)
+    if METHODS[settings.method].needs_lora:  # it knows nothing but atoms
+        return own
+    return nnx.Any(own, lambda path, _: path[0] in classifier)
 
 
 def run_key(settings: Settings) -> jax.Array:

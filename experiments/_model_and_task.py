@@ -8,12 +8,14 @@ import tyro
 from flax import nnx
 
 from experiments import tasks
-from experiments._inputs import checked_length, load_model
+from experiments._heads import HEADS, choose_head
+from experiments._inputs import checked_length, load_model, model_source
 from experiments._settings import DTYPES
 from experiments._trained import Trained, find_trained, positions_taken, with_adapter
 
 # What belongs to a task, and what to the model that reads it.
-_OF_TASK = ("task", "template", "options", "num_train", "num_dev", "num_test", "data_seed")
+_OF_ROWS = ("num_train", "num_dev", "num_test", "data_seed")
+_OF_TASK = ("task", "head", "template", "options", "metric", *_OF_ROWS)
 _OF_MODEL = ("dtype", "max_length")
 
 
@@ -40,10 +42,14 @@ class ModelAndTask:
     takes."""
     task: tyro.conf.Positional[str | None] = None
     """As finetune's --task."""
-    template: str | None = None
+    head: Literal[HEADS] | None = None
     """As finetune's, like all that follow."""
+    template: str | None = None
+    """What the model is asked."""
     options: tuple[str, ...] | None = None
     """The answers to choose from."""
+    metric: Literal[tuple(tasks.METRICS)] | None = None
+    """How a choice is judged."""
     num_train: int | None = None
     """Examples of the train split."""
     num_dev: int | None = None
@@ -74,6 +80,12 @@ class ModelAndTask:
                 f"task is missing, and {self.model!r} is no run of experiments.finetune that would "
                 "have one; name it behind the model (finetune --list-tasks says what there is)"
             )
+        answers = choose_head(
+            model_source(self.trained.base),
+            values["task"],
+            **{name: values[name] for name in ("head", "template", "options")},
+        )
+        values |= answers._asdict()
         return {"name" if name == "task" else name: values[name] for name in _OF_TASK}
 
     def load(self, task: tasks.Task) -> Loaded:

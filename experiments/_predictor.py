@@ -1,5 +1,6 @@
 """What a model says about rows of a task."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -26,10 +27,10 @@ class Predictor:
 
     def __init__(self, what: ModelAndTask):
         asked = what.of_task()
-        self._task = tasks.find_task(
-            asked["name"], template=asked["template"], options=asked["options"]
-        )
-        model, self._processor, self._max_length = what.load(self._task)
+        names = ("name", "head", "template", "options")
+        task = tasks.find_task(**{name: asked[name] for name in names})
+        model, self._processor, self._max_length = what.load(task)
+        self._task = _with_classes(task, model)
         graphdef, self._weights = nnx.split(model)
         task = self._task
         self._scores = jax.jit(lambda w, batch: task.scores(nnx.merge(graphdef, w), batch))
@@ -57,7 +58,10 @@ class Predictor:
             )
             return [{"prediction": answer} for answer in answers]
         scores = tasks.score_split(self._scores, self._weights, split, len(rows))
-        return [_chosen(example, row) for example, row in zip(examples, scores, strict=True)]
+        return [
+            _chosen(_options(self._task, example), row)
+            for example, row in zip(examples, scores, strict=True)
+        ]
 
     def _example(self, place: str, row: dict[str, Any]) -> Any:
         try:
@@ -66,17 +70,27 @@ class Predictor:
             raise ValueError(f"{place}: {error}") from None
 
 
-def _chosen(example: Any, scores: np.ndarray) -> dict[str, Any]:
+def _with_classes(task: tasks.Task, model: nnx.Module) -> tasks.Task:
+    """The task with the classes of a model's classifier, where the task does not know them."""
+    if not isinstance(task.kind, tasks.TextClassification) or task.kind.options:
+        return task
+    kind = dataclasses.replace(task.kind, options=model.config.labels)
+    return dataclasses.replace(task, kind=kind)
+
+
+def _chosen(options: tuple[str, ...], scores: np.ndarray) -> dict[str, Any]:
     """The likeliest option, and the softmax over the scores of all."""
-    names = _options(example) or tuple(map(str, range(len(scores))))
+    names = options or tuple(map(str, range(len(scores))))
     chances = np.exp(scores - scores.max())
     chances /= chances.sum()
     probabilities = {name: float(p) for name, p in zip(names, chances, strict=False)}
     return {"prediction": names[int(scores.argmax())], "probabilities": probabilities}
 
 
-def _options(example: Any) -> tuple[str, ...]:
+def _options(task: tasks.Task, example: Any) -> tuple[str, ...]:
     """What an example may be, in words; () where that is a number."""
+    if isinstance(task.kind, tasks.TextClassification):
+        return task.kind.options
     if isinstance(example, tasks.MaskedExample):
         return example.words
     if isinstance(example, tasks.Example):

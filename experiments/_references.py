@@ -4,7 +4,7 @@
 - In context: the same, with k examples of the train split before every prompt, the same ones for
   all; what is too long for the model is cut on the left. (MeZO's runs: k = 32.)
 - Linear probe: logistic regression with an L2 penalty, by L-BFGS, on what the head of the model
-  would contract at the last token of the prompt, at the mask, or at the class token of a picture.
+  would contract at the last token of the prompt, at the mask, or where a classifier looks.
   The model stays as it is.
 
 Source: the baselines of Malladi et al., arXiv:2305.17333, appendix E.
@@ -112,6 +112,13 @@ def _at_mask(model: nnx.Module, batch: _Batch) -> jax.Array:
     return _at(features, batch["mask_positions"])
 
 
+def _at_classified(model: nnx.Module, batch: _Batch) -> jax.Array:
+    """At the token that a classifier takes: the first of an encoder, the last of a decoder."""
+    mask = batch["attention_mask"]
+    features = model.features(batch["input_ids"], mask, *tasks.types_for(model, batch))
+    return _at(features, mask.sum(-1) - 1) if hasattr(model, "extend") else features[:, 0]
+
+
 def _at_class_token(model: nnx.Module, batch: _Batch) -> jax.Array:
     return model.features(batch["pixel_values"])[:, 0]
 
@@ -123,6 +130,7 @@ def _at(features: jax.Array, positions: jax.Array) -> jax.Array:
 _FEATURES: dict[type, Callable[[nnx.Module, _Batch], jax.Array]] = {
     tasks.Classification: _at_end_of_prompt,
     tasks.Masked: _at_mask,
+    tasks.TextClassification: _at_classified,
     tasks.Images: _at_class_token,
 }
 

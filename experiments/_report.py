@@ -109,10 +109,13 @@ def describe(console: Console, settings: Settings, job: Job) -> None:
     longest = max(int(split.lengths().max()) for split in job.splits.values())
     lengths = f"; up to {longest} tokens" if longest else ""
     cut = sum(split.num_truncated for split in job.splits.values())
+    options = getattr(job.task.kind, "options", ())
+    classes = f" of {', '.join(options)}" if options else ""
     lines = {
         "model": f"{settings.model}: {trained:,} weights"
         + (f" of an adapter beside {frozen:,}" if frozen else "")
         + f", {settings.dtype}",
+        "head": job.task.kind.heads[0].replace("_", " ") + classes,
         "task": f"{settings.task}: {sizes}{lengths}"
         + (f" ({cut:,} sequences cut to that)" if cut else ""),
         "method": f"{settings.method}: {_numbers(settings)}, batch {settings.batch_size}",

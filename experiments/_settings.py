@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import optax
 
+from experiments import tasks
 from experiments._adapters import ADAPTERS
 from experiments._checks import (
     check_mesh,
@@ -18,6 +19,7 @@ from experiments._checks import (
     check_wandb,
 )
 from experiments._decay_mask import decay_mask
+from experiments._heads import HEADS
 from experiments._layout import SHARDS, parse_mesh
 from experiments._methods import METHODS, SAMPLERS
 from experiments._objectives import OBJECTIVES
@@ -40,10 +42,15 @@ class Settings:
     task: str = "reviews"
     """Name (--list-tasks), NAME@FOLDER with the data, a folder with train, validation and test as
     .jsonl, .json, .csv, .tsv (or these .gz) or .parquet, or one such file."""
+    head: Literal[HEADS] | None = None
+    """What answers: a classifier, which starts anew where the checkpoint has none, or the model's
+    words; None: the head of the checkpoint, if it does, else that of words, if the model has it."""
     template: str | None = None
-    """Text with {fields} of the data and {option} at its end, or a {mask}; None: the task's own."""
+    """Text with {fields} of the data and {option} at its end, or a {mask}; for a classifier with
+    neither, and maybe a {sep} between two texts; None: the task's own."""
     options: tuple[str, ...] | None = None
-    """Words to choose from, in the order of the labels; None: the task's own."""
+    """Words to choose from, in the order of the labels, or names of classes; None: the task's own,
+    or of your data with a classifier, what labels there are."""
     num_train: int | None = None
     """Examples to train on (of each class, where a word is masked); None: as the task says."""
     num_dev: int | None = None
@@ -52,6 +59,8 @@ class Settings:
     """Examples to report on."""
     data_seed: int | None = None
     """Chooses these examples; None: as the task says."""
+    metric: Literal[tuple(tasks.METRICS)] | None = None
+    """How the choice of an option or class is judged; None: as the task says."""
     objective: Literal[tuple(OBJECTIVES)] = "loss"
     """What is minimized: the task's loss, or, without gradients, 1 - accuracy or 1 - F1."""
     method: Literal[tuple(METHODS)] = "mezo"

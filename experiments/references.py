@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import _references, tasks
-from experiments._inputs import checked_length, load_model
+from experiments._heads import HEADS, choose_head
+from experiments._inputs import checked_length, load_model, model_source
 from experiments._settings import Settings
 from experiments.finetune import finetune
 
@@ -27,6 +28,7 @@ class References:
     model: str = "opt-reviews"
     """See `experiments.finetune`; the same for all that has the same name there."""
     task: str = "reviews"
+    head: Literal[HEADS] | None = None
     template: str | None = None
     options: tuple[str, ...] | None = None
     num_train: int | None = None
@@ -49,10 +51,18 @@ class References:
 
 def untrained(references: References) -> dict[str, float | None]:
     """Returns the test scores of what needs no training, by name; None where it makes no sense."""
-    task, examples = tasks.load_task(
+    answers = choose_head(
+        model_source(references.model),
         references.task,
+        head=references.head,
         template=references.template,
         options=references.options,
+    )
+    task, examples = tasks.load_task(
+        references.task,
+        head=answers.head,
+        template=references.template,
+        options=answers.options,
         num_train=references.num_train,
         num_dev=references.num_dev,
         num_test=references.num_test,

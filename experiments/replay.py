@@ -142,7 +142,7 @@ def _load(settings: Settings, header: dict[str, Any], layout: Layout) -> tuple[n
     """The model with the head that the run gave it, and what made arrays for it."""
     source, starts = model_source(settings.model), {}
     if header["labels"]:
-        starts = {"num_labels": len(header["labels"]), "key": adapter_key(settings)}
+        starts = {"labels": header["labels"], "key": adapter_key(settings)}
     model = models.from_pretrained(
         source,
         dtype=jnp.dtype(settings.dtype),

@@ -5,15 +5,15 @@
 """
 
 from experiments.tasks._columns import strip_texts
-from experiments.tasks._data import find_task, load_task
+from experiments.tasks._data import find_task, is_named, kind_of, load_task
 from experiments.tasks._demonstrations import with_demonstrations
 from experiments.tasks._encoding import Encoded, encode_candidates
 from experiments.tasks._evaluation import Evaluation, evaluate, score_split, write_answers
-from experiments.tasks._example import Example, ImageExample, MaskedExample
+from experiments.tasks._example import Example, ImageExample, MaskedExample, TextExample
 from experiments.tasks._image_encoding import ImageFormat, ImageSplit
-from experiments.tasks._kinds import Choice, Classification, Generation, Images, Masked
+from experiments.tasks._kinds import Choice, Classification, Generation, Images, Kind, Masked
 from experiments.tasks._masked_encoding import MaskedSplit
-from experiments.tasks._metrics import accuracy, exact_match, f1
+from experiments.tasks._metrics import METRICS, accuracy, exact_match, f1, macro_f1
 from experiments.tasks._objectives import accuracy_loss, end_tokens, f1_loss, token_classes
 from experiments.tasks._prompts import Prompts
 from experiments.tasks._sampling import PerClass, Sampling
@@ -25,12 +25,18 @@ from experiments.tasks._scores import (
     masked_scores,
     option_loss,
     option_scores,
+    text_loss,
+    text_scores,
+    types_for,
 )
 from experiments.tasks._splits import Split, encode_splits
 from experiments.tasks._table import TASKS, Description, describe
 from experiments.tasks._task import Digits, Hub, Task
+from experiments.tasks._text_classification import TextClassification
+from experiments.tasks._text_encoding import TextSplit
 
 __all__ = [
+    "METRICS",
     "TASKS",
     "Choice",
     "Classification",
@@ -45,6 +51,7 @@ __all__ = [
     "ImageFormat",
     "ImageSplit",
     "Images",
+    "Kind",
     "Masked",
     "MaskedExample",
     "MaskedSplit",
@@ -53,6 +60,9 @@ __all__ = [
     "Sampling",
     "Split",
     "Task",
+    "TextClassification",
+    "TextExample",
+    "TextSplit",
     "accuracy",
     "accuracy_loss",
     "answer_loss",
@@ -67,14 +77,20 @@ __all__ = [
     "find_task",
     "image_loss",
     "image_scores",
+    "is_named",
+    "kind_of",
     "load_task",
+    "macro_f1",
     "masked_loss",
     "masked_scores",
     "option_loss",
     "option_scores",
     "score_split",
     "strip_texts",
+    "text_loss",
+    "text_scores",
     "token_classes",
+    "types_for",
     "with_demonstrations",
     "write_answers",
 ]

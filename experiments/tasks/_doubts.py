@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments.tasks import _template
-from experiments.tasks._example import Example, ImageExample, MaskedExample
+from experiments.tasks._example import Example, ImageExample, MaskedExample, TextExample
 from experiments.tasks._kinds import Choice, Generation, Kind
 from experiments.tasks._sampling import Rows
 
@@ -28,7 +28,7 @@ def warn_of_empty_texts(kind: Kind, rows: Rows) -> None:
 
 
 def warn_of_one_answer(
-    kind: Kind, examples: Sequence[Example | MaskedExample | ImageExample]
+    kind: Kind, examples: Sequence[Example | MaskedExample | TextExample | ImageExample]
 ) -> None:
     """Warns of examples to train on that all have the same answer.
 
@@ -50,9 +50,9 @@ def _is_blank(value: Any) -> bool:
     return isinstance(value, str) and not value.strip()
 
 
-def _answer(example: Example | MaskedExample | ImageExample) -> str | int:
+def _answer(example: Example | MaskedExample | TextExample | ImageExample) -> str | int:
     if isinstance(example, MaskedExample):
         return example.words[example.label]
-    if isinstance(example, ImageExample):
+    if isinstance(example, TextExample | ImageExample):
         return example.label
     return example.candidates[example.label].removeprefix(example.prompt).strip()

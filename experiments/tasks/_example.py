@@ -42,6 +42,19 @@ class MaskedExample:
 
 
 @dataclasses.dataclass(frozen=True)
+class TextExample:
+    """A text, or a pair of them, and its class.
+
+    Attributes:
+      texts: one or two.
+      label: index of the class.
+    """
+
+    texts: tuple[str, ...]
+    label: int
+
+
+@dataclasses.dataclass(frozen=True)
 class ImageExample:
     """A picture and its class.
 

@@ -2,6 +2,7 @@
 
 All have the same attributes, so that a training loop need not know which one it has:
 
+- `heads` are those that a model can answer with, the usual one first;
 - `example(row)` makes an example of a row;
 - `encode(processor, splits, max_length)` makes arrays of the examples of every split;
 - `loss(model, batch)` is what training minimizes, shape ();
@@ -21,6 +22,7 @@ from experiments.tasks import (
 )
 from experiments.tasks import _template as templates
 from experiments.tasks._example import Example, ImageExample, MaskedExample
+from experiments.tasks._text_classification import TextClassification
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Classification:
 
     template: str
     options: tuple[str, ...]
+    heads = ("language_model", "classifier")
     encode = staticmethod(_encoding.encode_candidates)
     loss = staticmethod(_scores.option_loss)
     scores = staticmethod(_scores.option_scores)
@@ -68,6 +71,7 @@ class Choice:
     """
 
     template: str
+    heads = ("language_model",)
     loss = staticmethod(_scores.answer_loss)
     scores = staticmethod(_scores.option_scores)
     mean_loss = staticmethod(_scores.mean_answer_loss)
@@ -106,6 +110,7 @@ class Generation:
     template: str
     stop: str = "\n"
     max_new_tokens: int = 50
+    heads = ("language_model",)
     loss = staticmethod(_scores.answer_loss)
     scores = staticmethod(_scores.option_scores)
     mean_loss = staticmethod(_scores.mean_answer_loss)
@@ -161,6 +166,7 @@ class Masked:
     template: str
     options: tuple[str, ...]
     max_length: int = 128
+    heads = ("masked_language_model", "classifier")
     loss = staticmethod(_scores.masked_loss)
     scores = staticmethod(_scores.masked_scores)
     mean_loss = staticmethod(_scores.mean_option_loss)
@@ -194,6 +200,7 @@ class Images:
     num_labels: int
     pixels: str = "image"
     label: str = "label"
+    heads = ("classifier",)
     encode = staticmethod(_image_encoding.encode_images)
     loss = staticmethod(_scores.image_loss)
     scores = staticmethod(_scores.image_scores)
@@ -205,4 +212,4 @@ class Images:
         return ImageExample(_image_encoding.to_pixels(_columns.column(row, self.pixels)), label)
 
 
-Kind = Classification | Choice | Generation | Masked | Images
+Kind = Classification | Choice | Generation | Masked | TextClassification | Images

@@ -32,12 +32,18 @@ def _pair(first: str, second: str) -> Callable[[Row], dict[str, Any]]:
     def row(row: Row) -> dict[str, Any]:
         premise, hypothesis = text(row, first).strip(), text(row, second).strip()
         return {
+            **row,
             "first": premise[:-1],
             "second": hypothesis[:1].lower() + hypothesis[1:],
             "label": column(row, "label"),
         }
 
     return row
+
+
+def _classified(first: str, second: str) -> str:
+    """For a classifier the sentences of a pair stay as they are."""
+    return f"{{{first}}}{{sep}}{{{second}}}"
 
 
 TASKS = {
@@ -68,17 +74,20 @@ TASKS = {
         Hub(_GLUE, "mnli", test="validation_matched"),
         PerClass(),
         row=_pair("premise", "hypothesis"),
+        texts=_classified("premise", "hypothesis"),
     ),
     "snli_masked": Task(
         Masked(_PAIR, _ENTAILMENT, max_length=256),
         Hub("stanfordnlp/snli"),
         PerClass(),
         row=_pair("premise", "hypothesis"),
+        texts=_classified("premise", "hypothesis"),
     ),
     "rte_masked": Task(
         Masked(_PAIR, ("Yes", "No"), max_length=256),
         Hub(_GLUE, "rte"),
         PerClass(),
         row=_pair("sentence1", "sentence2"),
+        texts=_classified("sentence1", "sentence2"),
     ),
 }

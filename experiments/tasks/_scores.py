@@ -8,8 +8,8 @@ before,
     answer_loss = -(∑_{t} log p(t)) / (number of t),  t in the right options of a batch  (3)
 
 (2) trains classification, (3) choice and generation; both predict the option of the best score.
-Prompt tokens never count. Where a word is masked or a picture classified, s are the logits of the
-words at the mask, or those of the classes, and the loss is (2).
+Prompt tokens never count. Where a word is masked, or a text or picture classified, s are the logits
+of the words at the mask, or those of the classes, and the loss is (2).
 
 Source: Malladi et al., "Fine-Tuning Language Models with Just Forward Passes", arXiv:2305.17333,
 appendix E.
@@ -71,6 +71,27 @@ def masked_scores(model: Any, batch: Batch) -> jax.Array:
 def masked_loss(model: Any, batch: Batch) -> jax.Array:
     """Returns (2) for words at a mask, shape (), float32; arguments as above."""
     return _cross_entropy(masked_scores(model, batch), batch["labels"])
+
+
+def text_scores(model: Any, batch: Batch) -> jax.Array:
+    """Returns the logits of the classes, shape (B, C), float32.
+
+    Args:
+      model: with a classifier.
+      batch: the arrays that `TextSplit.batch` makes.
+    """
+    return model(batch["input_ids"], batch["attention_mask"], *types_for(model, batch))
+
+
+def types_for(model: Any, batch: Batch) -> list[jax.Array]:
+    """The types of tokens, for a model that knows more than one, as an argument or none."""
+    typed = "token_type_ids" in batch and getattr(model.config, "type_vocab_size", 1) > 1
+    return [batch["token_type_ids"]] if typed else []
+
+
+def text_loss(model: Any, batch: Batch) -> jax.Array:
+    """Returns (2) for classes of texts, shape (), float32; arguments as above."""
+    return _cross_entropy(text_scores(model, batch), batch["labels"])
 
 
 def image_scores(model: Any, batch: Batch) -> jax.Array:

@@ -6,11 +6,12 @@ from experiments.tasks._encoding import Encoded, encode_candidates
 from experiments.tasks._image_encoding import ImageFormat, ImageSplit
 from experiments.tasks._masked_encoding import MaskedSplit
 from experiments.tasks._task import Task
+from experiments.tasks._text_encoding import TextSplit
 
 if TYPE_CHECKING:  # importing transformers takes seconds
     from transformers import PreTrainedTokenizerBase
 
-Split = Encoded | MaskedSplit | ImageSplit
+Split = Encoded | MaskedSplit | TextSplit | ImageSplit
 
 
 def encode_splits(

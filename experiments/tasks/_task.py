@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from experiments.tasks._columns import Row
-from experiments.tasks._example import Example, ImageExample, MaskedExample
+from experiments.tasks._example import Example, ImageExample, MaskedExample, TextExample
 from experiments.tasks._kinds import Kind
 from experiments.tasks._metrics import accuracy
 from experiments.tasks._sampling import PerClass, Rows, Sampling
@@ -106,6 +106,8 @@ class Task:
       sampling: which rows are used.
       row: makes the fields that the kind needs of a row of the source.
       metric: judges predictions against labels, or generated texts against answers.
+      texts: the template for a classifier, where the fields of the kind's template are not the
+        texts as they are.
     """
 
     kind: Kind
@@ -113,8 +115,9 @@ class Task:
     sampling: Sampling | PerClass = _LARGE_MODELS
     row: Callable[[Row], Mapping[str, Any]] = dict
     metric: Callable[[Any, Any], float] = accuracy
+    texts: str | None = None
 
-    def example(self, row: Row) -> Example | MaskedExample | ImageExample:
+    def example(self, row: Row) -> Example | MaskedExample | TextExample | ImageExample:
         """Makes an example of a row of the source.
 
         Raises:

@@ -15,6 +15,15 @@ def check_template(template: str, place: str) -> None:
     Raises:
       ValueError: saying what is wrong.
     """
+    check_readable(template)
+    ends = place != "{option}" or template.endswith(place)
+    if template.count(place) != 1 or not ends:
+        where = "end in {option} and hold it once" if place == "{option}" else f"hold {place} once"
+        raise ValueError(f"template must {where}; got {template!r}")
+
+
+def check_readable(template: str) -> None:
+    """Raises ValueError unless braces hold names of fields and nothing else."""
     try:
         parts = list(string.Formatter().parse(template))
     except ValueError as error:
@@ -26,10 +35,6 @@ def check_template(template: str, place: str) -> None:
                 "{{ and }} for braces of the text"
             )
     _check_characters("template", template)
-    ends = place != "{option}" or template.endswith(place)
-    if template.count(place) != 1 or not ends:
-        where = "end in {option} and hold it once" if place == "{option}" else f"hold {place} once"
-        raise ValueError(f"template must {where}; got {template!r}")
 
 
 def check_options(options: tuple[str, ...]) -> None:

@@ -28,7 +28,7 @@ def check_left_to_right(tokenizer: "PreTrainedTokenizerBase") -> None:
         last = tokenizer.convert_ids_to_tokens(ids[-1])
         raise ValueError(
             f"model: its tokenizer ends texts with {last!r}, so it does not go on where a text "
-            f"ends; choose a task whose name ends in _masked, or a template with {{mask}}"
+            f"ends; choose a template with {{mask}}, or --head classifier"
         )
 
 

@@ -82,7 +82,7 @@ def test_a_model_without_tokenizer_is_refused(settings, model_folder, tmp_path):
 
 
 def test_a_folder_that_is_no_model_is_refused(settings, tmp_path):
-    with pytest.raises(ValueError, match="no tokenizer can be read there"):
+    with pytest.raises(FileNotFoundError, match=r"has no config.json, so it is not a Hugging"):
         prepare(settings(model=str(tmp_path)))
 
 

@@ -152,5 +152,5 @@ def test_a_tokenizer_that_ends_texts_is_refused(tmp_path):
     tokenizer = BertTokenizer.from_pretrained(tmp_path)
     example = tasks.Classification("{text} {option}", ("bad", "good")).example
     examples = [example({"text": "good", "label": 0})]
-    with pytest.raises(ValueError, match=r"ends texts with '\[SEP\]'.* in _masked"):
+    with pytest.raises(ValueError, match=r"ends texts with '\[SEP\]'.* --head classifier"):
         tasks.encode_splits(tokenizer, {"train": examples}, max_length=10)

@@ -3,6 +3,8 @@
     adapter_config.json           r, lora_alpha = scale · rank, target_modules, …
     adapter_model.safetensors     base_model.model.<module>.lora_A.weight, (rank, in): Aᵀ
                                   base_model.model.<module>.lora_B.weight, (out, rank): Bᵀ
+                                  base_model.model.<module>.weight, .bias: a module that is saved
+                                  whole, `modules_to_save`
 
 <module> is the path in the Hugging Face model; a stack of layers here is one module a layer there.
 Where that model has a convolution of patches for a linear map, A is (rank, channels, height, width)
@@ -15,6 +17,7 @@ from zojax.lora._places import Path, dotted
 from zojax.models import _adapter_files
 
 CONFIG, WEIGHTS = _adapter_files.CONFIG, _adapter_files.WEIGHTS
+START = "base_model.model."  # of the names of all tensors
 
 
 def module_names(model: nnx.Module, path: Path, kernel_shape: tuple[int, ...]) -> list[str]:
@@ -32,8 +35,7 @@ def module_names(model: nnx.Module, path: Path, kernel_shape: tuple[int, ...]) -
 
 def tensor_names(module: str) -> tuple[str, str]:
     """The names of A and B of one module."""
-    start = f"base_model.model.{module}"
-    return f"{start}.lora_A.weight", f"{start}.lora_B.weight"
+    return f"{START}{module}.lora_A.weight", f"{START}{module}.lora_B.weight"
 
 
 def is_fan_in_fan_out(model: nnx.Module, path: Path) -> bool:

@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 
 from zojax.lora import _peft, _places
 from zojax.lora._places import Path
-from zojax.models import _adapter_files
+from zojax.models import _adapter_files, _saved_modules
 
 # Settings that do not change what a stored adapter computes, or that are read here.
 _READ_OR_HARMLESS = {
@@ -21,6 +21,7 @@ _READ_OR_HARMLESS = {
     *("auto_mapping", "base_model_name_or_path", "revision", "inference_mode", "peft_version"),
     *("lora_dropout", "layers_pattern", "megatron_core", "qalora_group_size"),
     "fan_in_fan_out",  # how the weights of the base lie, not A and B
+    "modules_to_save",
 }
 # Of these, the values that are fine; any other setting has to be off: None, false or empty. The
 # initializations by name that are left out change the weights of the base as well.
@@ -37,8 +38,9 @@ def load_peft(
     """Returns the model with the adapter that PEFT or `save_peft` wrote.
 
     The layers to adapt are those of which the file has tensors, the rank is r, and the scale is
-    lora_alpha / r, or lora_alpha / √r with `use_rslora`. The model that is given stays as it is;
-    the two share the arrays of the weights.
+    lora_alpha / r, or lora_alpha / √r with `use_rslora`. A classifier that was trained beside it
+    (`modules_to_save`) takes the place of the model's. The model that is given stays as it is; the
+    two share the arrays of the other weights.
 
     Args:
       model: a model of `zojax.models` without adapters: the one that was adapted.
@@ -54,11 +56,15 @@ def load_peft(
     _places.check_dtype(dtype)
     _places.check_plain(model)
     folder = FilePath(directory)
-    rank, scale = _rank_and_scale(_adapter_files.read_config(folder), folder / _peft.CONFIG)
+    settings = _adapter_files.read_config(folder)
+    rank, scale = _rank_and_scale(settings, folder / _peft.CONFIG)
     tensors = {
         _peft.current_name(model, name): tensor
         for name, tensor in _adapter_files.read_tensors(folder).items()
     }
+    model, tensors = _saved_modules.read(
+        model, tensors, _peft.START, settings.get("modules_to_save")
+    )
     layers = _places.linear_layers(model)
     modules = _adapted_modules(model, layers, tensors, folder / _peft.WEIGHTS)
     _places.check_rank(rank, {path: layers[path] for path in modules})

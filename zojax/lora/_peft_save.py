@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -12,13 +13,19 @@ from safetensors.numpy import save_file
 
 from zojax.lora import _peft, _places
 from zojax.lora._layer import LoRALinear
+from zojax.models import _saved_modules
 
-# Without a task PEFT wraps any model. With that of a classifier it would ask for its head as well.
+# Without a task PEFT wraps any model. With that of a classifier it asks for its head as well.
 _TASKS = {"language_model": "CAUSAL_LM"}
+_WITH_HEAD = "SEQ_CLS"
 
 
 def save_peft(
-    model: nnx.Module, directory: str | os.PathLike, *, base_model: str | os.PathLike | None = None
+    model: nnx.Module,
+    directory: str | os.PathLike,
+    *,
+    base_model: str | os.PathLike | None = None,
+    modules_to_save: Sequence[str] = (),
 ) -> None:
     """Writes the adapter of a model as PEFT reads it: `PeftModel.from_pretrained(base, directory)`.
 
@@ -30,17 +37,19 @@ def save_peft(
       directory: a folder, made if missing; an adapter there is replaced.
       base_model: the folder or the Hugging Face id of the model that was adapted; PEFT's automatic
         classes load it from there.
+      modules_to_save: modules that are written whole beside the adapter, because they were trained
+        with it: those of a classifier, `model.checkpoint_format.new`.
 
     Raises:
       TypeError: if the model does not say what its layers are called in files.
-      ValueError: if it has no adapters.
+      ValueError: if it has no adapters, or no such module.
     """
     layers = _places.adapted_layers(model)
     names = {
         path: _peft.module_names(model, path, layer.base_module.kernel.shape)
         for path, layer in layers.items()
     }
-    tensors: dict[str, np.ndarray] = {}
+    tensors = _saved_modules.write(model, modules_to_save, _peft.START)
     for path, layer in layers.items():
         kernel_shape, rank = layer.base_module.kernel.shape, layer.lora_a.shape[-1]
         shapes = _peft.tensor_shapes(model, path, kernel_shape, rank)
@@ -55,10 +64,19 @@ def save_peft(
     config = _config(next(iter(layers.values())), base_model) | {
         "target_modules": _target_modules(model, names),
         "fan_in_fan_out": any(_peft.is_fan_in_fan_out(model, path) for path in layers),
-        "task_type": _TASKS.get(getattr(model, "head", None)),
+        "task_type": _task(model, modules_to_save),
+        "modules_to_save": list(modules_to_save) or None,
     }
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     (folder / _peft.CONFIG).write_text(text, encoding="utf-8")
+
+
+def _task(model: nnx.Module, modules_to_save: Sequence[str]) -> str | None:
+    head = getattr(model, "head", None)
+    of_texts = {"score", "classifier"}.intersection(modules_to_save) and hasattr(
+        model.config, "vocab_size"
+    )
+    return _WITH_HEAD if of_texts else _TASKS.get(head)
 
 
 def _matrices(factor: jax.Array) -> np.ndarray:
@@ -78,7 +96,6 @@ def _config(layer: LoRALinear, base_model: str | os.PathLike | None) -> dict[str
         "bias": "none",
         "inference_mode": True,
         "init_lora_weights": True,
-        "modules_to_save": None,
         "use_dora": False,
         "use_rslora": False,
     }

@@ -5,7 +5,7 @@ Every model splits into `graphdef, params = nnx.split(model, nnx.Param)` and is 
 """
 
 from zojax.models._generate import generate
-from zojax.models._pretrained import families, from_pretrained
+from zojax.models._pretrained import families, from_pretrained, read_heads
 from zojax.models._rules import fully_sharded, tensor_parallel
 from zojax.models.bert import BERT, BERTConfig
 from zojax.models.distilbert import DistilBERT, DistilBERTConfig
@@ -58,5 +58,6 @@ __all__ = [
     "from_pretrained",
     "fully_sharded",
     "generate",
+    "read_heads",
     "tensor_parallel",
 ]

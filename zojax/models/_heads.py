@@ -1,6 +1,6 @@
 """What a model puts on its last hidden states."""
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from zojax.models import _fields, _files
 
@@ -14,6 +14,20 @@ _ENDINGS: dict[str, Head | None] = {
     "ForImageClassification": "classifier",
     "Model": None,
 }
+
+
+class Heads(NamedTuple):
+    """What a checkpoint can answer with.
+
+    Attributes:
+      own: the head that it was saved with.
+      possible: all that it can be loaded with, those of its family.
+      labels: names of the outputs of a classifier of its own; empty if it has none, or no names.
+    """
+
+    own: Head | None
+    possible: tuple[Head | None, ...]
+    labels: tuple[str, ...]
 
 
 def of_checkpoint(architectures: dict[Head | None, str], settings: dict[str, Any]) -> Head | None:

@@ -119,6 +119,8 @@ def _check_names(form, names, tensors, folder, *, warn):
     if missing:
         new = any(_root(form, name) in form.new for name in missing)
         remedy = " Give a key to start a new head." if new else ""
+        if not new and not any(name.startswith(form.prefix) for name in missing):
+            remedy = " It was saved without this head; choose another one."
         raise ValueError(
             f"{folder} lacks {len(missing)} of the {len(names)} tensors that its "
             f"{_files.CONFIG} asks for: {_listed(missing)}.{remedy}"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ from jax.typing import DTypeLike
 
 from zojax._typing import Key
 from zojax.models import _config, _fields, _files, _heads, _load
-from zojax.models._heads import Head
+from zojax.models._heads import Head, Heads
 from zojax.models._placement import Placement, Rules
 from zojax.models.bert import BERT
 from zojax.models.distilbert import DistilBERT
@@ -42,12 +43,27 @@ def families() -> dict[str, type[nnx.Module]]:
     return {family.config_class.model_type: family for family in _FAMILIES}
 
 
+def read_heads(path_or_id: str | os.PathLike, *, allow_pickle: bool = False) -> Heads:
+    """The heads that a checkpoint has or can be loaded with, from its `config.json`.
+
+    Args:
+      path_or_id: as of `from_pretrained`, whose errors are those here.
+      allow_pickle: likewise.
+    """
+    folder = _files.locate(path_or_id, allow_pickle=allow_pickle)
+    family, config, own = read_config(folder)
+    labels = config.labels if own == "classifier" else ()
+    named = labels != _config.unnamed(len(labels))
+    return Heads(own, tuple(family.architectures), labels if named else ())
+
+
 def from_pretrained(
     path_or_id: str | os.PathLike,
     *,
     dtype: DTypeLike = jnp.float32,
     head: Head | Literal["checkpoint"] | None = "checkpoint",
     num_labels: int | None = None,
+    labels: Sequence[str] | None = None,
     key: Key | None = None,
     mesh: Mesh | None = None,
     rules: Rules = (),
@@ -73,6 +89,7 @@ def from_pretrained(
       head: "language_model", "masked_language_model" or "classifier", where the family has it; None
         for the last hidden states; by default that of the checkpoint.
       num_labels: outputs of a classifier; None for what `config.json` says.
+      labels: names of these outputs, in place of their number.
       key: starts a classifier that the checkpoint lacks; None refuses such a checkpoint.
       mesh: the devices to spread the weights over; None for the default device.
       rules: pairs of a pattern and a `jax.sharding.PartitionSpec`, such as
@@ -93,7 +110,9 @@ def from_pretrained(
         a shard is missing.
       ValueError: if the family or the head is unknown, a setting is not what it should be, config
         and tensors disagree (a tensor is missing, has another shape, or has no place), tensors are
-        quantized, a file is damaged or outside of the folder, or a rule fits no parameter.
+        quantized, a file is damaged or outside of the folder, a rule fits no parameter, or the
+        checkpoint has a classifier of another number of labels, or of the same ones in another
+        order.
       TypeError: if the key is no typed key.
       ImportError: if the only weights are PyTorch's and torch is not installed.
 
@@ -106,13 +125,15 @@ def from_pretrained(
         _keys.check(key)
     if num_labels is not None:
         _config.check_num_labels(num_labels)
+        labels = _config.unnamed(num_labels) if labels is None else labels
     folder = _files.locate(path_or_id, allow_pickle=allow_pickle)
-    family, config, stored_head = read_config(folder)
-    if head == "checkpoint":
-        head = stored_head
+    family, config, own = read_config(folder)
+    head = own if head == "checkpoint" else head
     _heads.check(family.architectures, head)
-    if num_labels is not None:
-        config = dataclasses.replace(config, labels=_config.unnamed(num_labels))
+    if labels is not None:
+        if head == own == "classifier":
+            _check_labels(config.labels, tuple(labels), folder)
+        config = dataclasses.replace(config, labels=tuple(labels))
     return _load.load(
         family,
         config,
@@ -149,3 +170,17 @@ def _family(settings):
             f"{', '.join(sorted(known))}.{code}"
         )
     return known[model_type]
+
+
+def _check_labels(stored: tuple[str, ...], labels: tuple[str, ...], folder: Path) -> None:
+    """Refuses to call the outputs of a trained classifier what they are not."""
+    if len(stored) != len(labels):
+        raise ValueError(
+            f"{folder} has a classifier of {len(stored)} labels, and {len(labels)} are asked for; "
+            "take a checkpoint without a classifier to start a new one"
+        )
+    if stored != labels and sorted(stored) == sorted(labels):
+        raise ValueError(
+            f"{folder} has a classifier of the labels {', '.join(stored)}, in this order; "
+            f"got {', '.join(labels)}"
+        )

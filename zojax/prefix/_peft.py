@@ -3,12 +3,15 @@
     adapter_config.json           num_virtual_tokens, num_layers, token_dim, num_attention_heads
     adapter_model.safetensors     prompt_embeddings, (length, layers · 2 · heads · head width):
                                   of each layer in turn K_0, then V_0
+                                  base_model.<module>.weight: a module that is saved whole,
+                                  `modules_to_save`
 
 The heads are those of keys and values.
 """
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +21,20 @@ from flax import nnx
 from jax.typing import DTypeLike
 from safetensors.numpy import save_file
 
-from zojax.models import _adapter_files
+from zojax.models import _adapter_files, _saved_modules
 from zojax.prefix import _module
 
 _TENSOR = "prompt_embeddings"
+_START = "base_model."  # of the names of modules that are saved whole
 _TASKS = {"language_model": "CAUSAL_LM", "classifier": "SEQ_CLS"}
 
 
 def save_peft(
-    model: nnx.Module, directory: str | os.PathLike, *, base_model: str | os.PathLike | None = None
+    model: nnx.Module,
+    directory: str | os.PathLike,
+    *,
+    base_model: str | os.PathLike | None = None,
+    modules_to_save: Sequence[str] = (),
 ) -> None:
     """Writes the prefix of a decoder in the files of PEFT.
 
@@ -38,10 +46,12 @@ def save_peft(
       directory: a folder, made if missing; an adapter there is replaced.
       base_model: the folder or the Hugging Face id of the model that has the prefix; PEFT's
         automatic classes load it from there.
+      modules_to_save: modules that are written whole beside the prefix, because they were trained
+        with it: those of a classifier, `model.checkpoint_format.new`.
 
     Raises:
       TypeError: if the model is no decoder: PEFT hands a prefix over as what a decoder remembers.
-      ValueError: if it has no prefix.
+      ValueError: if it has no prefix, or no such module.
     """
     prefix = _module.of(model)
     _check_decoder(model)
@@ -51,6 +61,7 @@ def save_peft(
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {_TENSOR: np.ascontiguousarray(embeddings)}
+    tensors |= _saved_modules.write(model, modules_to_save, _START)
     save_file(tensors, folder / _adapter_files.WEIGHTS, metadata={"format": "pt"})
     config = {
         "peft_type": "PREFIX_TUNING",
@@ -63,6 +74,7 @@ def save_peft(
         "num_transformer_submodules": 1,
         "encoder_hidden_size": heads * width,
         "prefix_projection": False,
+        "modules_to_save": list(modules_to_save) or None,
         "inference_mode": True,
     }
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
@@ -74,7 +86,8 @@ def load_peft(
 ) -> nnx.Module:
     """Returns the model with the prefix that PEFT or `save_peft` wrote.
 
-    The model that is given stays as it is; the two share the arrays of the weights.
+    A classifier that was trained beside it (`modules_to_save`) takes the place of the model's. The
+    model that is given stays as it is; the two share the arrays of the other weights.
 
     Args:
       model: a decoder of `zojax.models` without a prefix.
@@ -90,10 +103,13 @@ def load_peft(
     _module.check_plain(model)
     _check_decoder(model)
     folder = Path(directory)
-    length = _length(_adapter_files.read_config(folder), folder / _adapter_files.CONFIG)
+    config = _adapter_files.read_config(folder)
+    length = _length(config, folder / _adapter_files.CONFIG)
     # Of one slot: a length of the file's may be anything.
     layers, _, _, heads, width = model.empty_cache(1, 1).memory.key.shape
-    embeddings = _read_tensor(folder)
+    tensors = _adapter_files.read_tensors(folder)
+    model, tensors = _saved_modules.read(model, tensors, _START, config.get("modules_to_save"))
+    embeddings = _only_tensor(tensors, folder / _adapter_files.WEIGHTS)
     if embeddings.shape != (length, layers * 2 * heads * width):
         raise ValueError(
             f"{folder} has a prefix of shape {embeddings.shape}; for {type(model).__name__} with "
@@ -123,11 +139,10 @@ def _length(config: dict[str, Any], path: Path) -> int:
     return length
 
 
-def _read_tensor(folder: Path) -> np.ndarray:
-    tensors = _adapter_files.read_tensors(folder)
+def _only_tensor(tensors: dict[str, np.ndarray], path: Path) -> np.ndarray:
     if tensors.keys() != {_TENSOR}:
         raise ValueError(
-            f"{folder / _adapter_files.WEIGHTS} must hold {_TENSOR} alone, not "
-            f"{sorted(tensors)[:5]}; it is of another kind of adapter"
+            f"{path} must hold {_TENSOR} alone, not {sorted(tensors)[:5]}; it is of another kind "
+            "of adapter"
         )
     return tensors[_TENSOR]

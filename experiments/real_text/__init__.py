@@ -1,0 +1,1 @@
+"""Pretrained models and labelled texts from packages of the Python registry, and runs on them."""
