@@ -23,6 +23,9 @@ from experiments.finetune import Settings, prepare, train
 from zojax import models
 from zojax.training import Checkpoints, read_metrics
 
+# That do the same as SIGTERM, but for the exit status.
+SIGNALS = (signal.SIGINT, signal.SIGUSR1)
+
 
 @pytest.fixture(scope="module")
 def make_settings(model_folder, task_folder, tmp_path_factory):
@@ -133,7 +136,10 @@ def weights(settings):
         return checkpoints.restore(10, params=like)[0]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, *(pytest.param(n, marks=pytest.mark.slow) for n in SIGNALS)],
+)
 def test_a_signal_is_obeyed_after_the_step_and_its_checkpoint(
     number, make_settings, straight, monkeypatch, capsys
 ):

@@ -3,7 +3,9 @@
 import functools
 import json
 import os
+import re
 import shutil
+import signal
 import sys
 
 import jax
@@ -136,3 +138,31 @@ def test_a_run_that_lost_a_process_continues_on_another_number(
 ):
     """Fewer and more: what four processes train is what two train."""
     assert_close(resumed(killed, number, tmp_path), after(undisturbed(2)[0]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_processes_that_are_told_to_stop_save_together(number, tmp_path):
+    """As from a scheduler, which tells the launcher alone, and from a terminal, which tells all."""
+    out = tmp_path / "run"
+    long = ["--steps", "5000", "--eval-every", "5000", "--num-processes", "2"]
+    # Tests in the background of a shell have it ignored, and would hand this down.
+    heeding = "import signal, os, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    heeding += "os.execv(sys.executable, sys.argv[1:])"
+    launching = [sys.executable, "-c", heeding, *command(out, *long)]
+    with started(launching) as launcher:
+        for line in launcher.stdout:
+            if line.startswith("compiling"):
+                break
+        while not any("train_loss" in record for record in read_metrics(out)):
+            assert launcher.poll() is None
+        if number == signal.SIGTERM:
+            launcher.terminate()
+        else:
+            os.killpg(launcher.pid, number)
+        said, errors = launcher.communicate(timeout=SECONDS)
+    assert launcher.returncode == {signal.SIGTERM: 0, signal.SIGINT: 130}[number], errors
+    (step,) = re.findall(r"stopped at step (\d+); --resume continues from there", said)
+    assert int(step) % 10 == 0
+    with Checkpoints(out / "checkpoints") as checkpoints:
+        assert checkpoints.latest_step == int(step)
