@@ -174,6 +174,24 @@ def test_adapters_are_made_from_the_seed_and_come_back(make_settings, tmp_path, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dtype": "bfloat16", "update_precision": "stochastic"},
+        {"dtype": "float16", "update_precision": "float32_masters"},
+        {"dtype": "bfloat16", "adapter": "lora", "quantize": "nf4"},
+    ],
+    ids=["stochastic", "masters", "quantized"],
+)
+def test_weights_of_few_bits_come_back(make_settings, tmp_path, changes):
+    settings = make_settings(steps=4, learning_rate=1e-5, **changes)
+    finetune(settings)
+    rebuilt, _ = again(settings.out, tmp_path)
+    assert rebuilt.equal == rebuilt.marks == 1
+    assert_same_files(tmp_path / "again" / "model", settings.out / "model")
+
+
+@pytest.mark.slow
 def test_gradients_leave_no_log(make_settings, capsys):
     settings = make_settings(method="adamw", steps=4, sampler=None)
     finetune(settings)
