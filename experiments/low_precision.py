@@ -5,9 +5,9 @@
 Runs `experiments.finetune` as it is without any flag, but for longer and at a learning rate at
 which updates are too small for bfloat16: in float32, and in bfloat16 with each way in which updates
 reach weights (`--update-precision`). Rounding to nearest loses what is below half the distance of
-the numbers of bfloat16, so there most weights never move, whatever the number of steps. `weights
-moved` is the share that is another number at the end than at the start, and `points below float32`
-the difference of the test accuracies.
+the numbers of bfloat16: here most of every update. `weights moved` is the share that is another
+number at the end than at the start, and `points below float32` the difference of the test
+accuracies.
 """
 
 import dataclasses
