@@ -6,7 +6,8 @@
 Runs of the main job are killed at random moments, and while they save, and continued; files of
 checkpoints are cut short, removed, overwritten, and single bits of them flipped. Each row says how
 often all went well: after a kill, the same weights bit by bit and the same metrics as without it;
-after damage to a file, a warning that names it and the weights of the checkpoint before.
+after damage to a file, a warning that names it and the weights of the checkpoint before; from the
+seed log of a run of each method, the same model byte by byte.
 Expected: as many as were tried, in every row.
 """
 
@@ -19,6 +20,7 @@ import tyro
 
 from experiments.benchmarks._faults_corruption import corruptions
 from experiments.benchmarks._faults_kills import kills
+from experiments.benchmarks._faults_replay import REPLAYED, replays
 from experiments.benchmarks._faults_row import Row
 from experiments.benchmarks._report import Report
 
@@ -33,6 +35,8 @@ class Settings:
     """Kills of one of two processes."""
     offsets: int = 10
     """Places of each file at which a bit is flipped."""
+    replays: int = len(REPLAYED)
+    """Methods of which a run is made again from its seed log."""
     seed: int = 0
     """Of the moments and the places."""
 
@@ -42,6 +46,7 @@ ROWS: tuple[Callable[[Settings], Iterator[Row]], ...] = (
     lambda settings: kills(1, settings.kills, settings.seed),
     lambda settings: kills(2, settings.kills_of_two, settings.seed),
     lambda settings: corruptions(settings.offsets, settings.seed),
+    lambda settings: replays(settings.replays),
 )
 
 
