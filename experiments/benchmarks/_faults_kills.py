@@ -133,8 +133,9 @@ def outcome_of(out: Path) -> tuple[Any, ...]:
     like = nnx.state(models.from_pretrained(model_source("opt-reviews")), nnx.Param)
     with Checkpoints(out / "checkpoints") as checkpoints:
         (params,) = checkpoints.restore(STEPS, params=like)
-    lines = [dict(record) for record in read_metrics(out)]
-    for record in lines:
-        record.pop("tokens_per_second", None)
+    lines = [
+        {name: number for name, number in record.items() if not name.endswith("_per_second")}
+        for record in read_metrics(out)
+    ]
     leaves = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(params)]
     return leaves, lines, (out / "model" / "model.safetensors").read_bytes()
