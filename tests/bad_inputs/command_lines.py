@@ -120,7 +120,7 @@ CASES = [
     _line("--batch-size 10000", "batch_size 10000 is larger than the train split"),
     _line("--num-test 0", "error: num_test must be at least 1; got 0"),
     _line("--model {folder}/none", "is not a folder|no tokenizer can be read"),
-    _line("--model {folder}", "no tokenizer can be read there"),
+    _line("--model {folder}", "has no config.json, so it is not a Hugging Face checkpoint"),
     _line("--max-length 100000", "max_length must lie between 3 and .*; got 100000"),
     _line("--adapter lora --targets nothing_like_it", "nothing_like_it"),
     _line("--objective f1", "objective 'f1' does not go with a task of the kind classification"),
