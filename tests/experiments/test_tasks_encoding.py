@@ -65,7 +65,7 @@ def test_an_option_without_tokens_is_refused(tokenizer):
     bert = copy.deepcopy(tokenizer)
     bert.backend_tokenizer.normalizer = normalizers.BertNormalizer()
     task = Classification("{text} It was {option}", ("\u200b", "good"))
-    with pytest.raises(ValueError, match=r"'fine It was \u200b' adds no token to its prompt"):
+    with pytest.raises(ValueError, match=r"'fine It was \\u200b' adds no token to its prompt"):
         encode(bert, ["fine"], task=task)
 
 
