@@ -7,7 +7,8 @@ Runs of the main job are killed at random moments, and while they save, and cont
 checkpoints are cut short, removed, overwritten, and single bits of them flipped. Each row says how
 often all went well: after a kill, the same weights bit by bit and the same metrics as without it;
 after damage to a file, a warning that names it and the weights of the checkpoint before; from the
-seed log of a run of each method, the same model byte by byte.
+seed log of a run of each method, the same model byte by byte; a bad input, an error that names it,
+with nothing written.
 Expected: as many as were tried, in every row.
 """
 
@@ -18,6 +19,7 @@ from typing import Any
 import jax
 import tyro
 
+from experiments.benchmarks._faults_bad_inputs import bad_inputs
 from experiments.benchmarks._faults_corruption import corruptions
 from experiments.benchmarks._faults_kills import kills
 from experiments.benchmarks._faults_replay import REPLAYED, replays
@@ -37,6 +39,8 @@ class Settings:
     """Places of each file at which a bit is flipped."""
     replays: int = len(REPLAYED)
     """Methods of which a run is made again from its seed log."""
+    bad_inputs: int = 1000
+    """The most of each kind of input."""
     seed: int = 0
     """Of the moments and the places."""
 
@@ -47,6 +51,7 @@ ROWS: tuple[Callable[[Settings], Iterator[Row]], ...] = (
     lambda settings: kills(2, settings.kills_of_two, settings.seed),
     lambda settings: corruptions(settings.offsets, settings.seed),
     lambda settings: replays(settings.replays),
+    lambda settings: bad_inputs(settings.bad_inputs),
 )
 
 
