@@ -42,7 +42,7 @@ def _watch_reads() -> list[int]:
     """The bytes of the largest block that is read from now on, in a list of one."""
     largest, opened = [0], _files.open_tensors
 
-    def watched(stored: _weights.Stored) -> _files.Stored:
+    def watched(stored: _weights.Stored) -> _weights.Stored:
         def read(block: _weights.Block) -> np.ndarray:
             array = stored.read(block)
             largest[0] = max(largest[0], array.nbytes)
