@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 from safetensors.numpy import save_file
 
-from zojax import lora, prefix
+from zojax import lora, models, prefix
 
 # What the families call the layers that make queries and values; some have one for both.
 _QUERY_AND_VALUE = (("q_proj", "v_proj"), ("query", "value"), ("c_attn",), ("qkv_proj",))
@@ -60,8 +60,9 @@ class Adapter(NamedTuple):
 def _adapt_lora(model: nnx.Module, settings: AdapterSettings, key: jax.Array) -> nnx.Module:
     targets = settings.targets or _query_and_value(model)
     adapted = lora.adapt(model, targets, rank=settings.rank, scale=settings.scale, key=key)
-    for path, _ in nnx.to_flat_state(nnx.state(adapted, nnx.LoRAParam)):
-        if path[0] in classifier_of(model):
+    inside = models.in_modules(model, classifier_of(model))
+    for path, factor in nnx.to_flat_state(nnx.state(adapted, nnx.LoRAParam)):
+        if inside(path, factor):
             raise ValueError(
                 f"targets: {'.'.join(path[:-1])} is a part of the classifier, which is trained "
                 "as a whole; name layers outside it"

@@ -16,6 +16,7 @@ from experiments._objectives import Objective, make_objective
 from experiments._processes import failing_together, is_first
 from experiments._run_folder import check_folder
 from experiments._settings import Settings
+from zojax import models
 
 # Where the key of a new adapter branches off that of the directions, beyond any step.
 _ADAPTER = 2**31 - 1
@@ -117,9 +118,9 @@ def split_trained(
 def _trained(model: nnx.Module, settings: Settings) -> Any:
     """A filter of what is trained: that of the adapter, and a classifier beside it."""
     own, classifier = ADAPTERS[settings.adapter].trained, classifier_of(model)
-    if METHODS[settings.method].needs_lora:  # it knows nothing but atoms
+    if not classifier or METHODS[settings.method].needs_lora:  # that knows nothing but atoms
         return own
-    return nnx.Any(own, lambda path, _: path[0] in classifier)
+    return nnx.Any(own, models.in_modules(model, classifier))
 
 
 def run_key(settings: Settings) -> jax.Array:

@@ -5,7 +5,19 @@ import pytest
 from flax import nnx
 
 from zojax import lora, prefix
-from zojax.models import BERT, OPT, BERTConfig, OPTConfig, RoBERTa, RoBERTaConfig, from_pretrained
+from zojax.models import (
+    BERT,
+    OPT,
+    BERTConfig,
+    DistilBERT,
+    DistilBERTConfig,
+    ModernBERT,
+    ModernBERTConfig,
+    OPTConfig,
+    RoBERTa,
+    RoBERTaConfig,
+    from_pretrained,
+)
 
 torch = pytest.importorskip("torch", reason="compares with PEFT as it runs")
 peft = pytest.importorskip("peft")
@@ -30,7 +42,20 @@ MODELS = {
         rngs=rngs,
     ),
 }
-TARGETS = {"bert": "query", "roberta": "query", "opt": "q_proj"}
+MODELS["distilbert"] = lambda rngs: DistilBERT(
+    DistilBERTConfig(**WIDE), head="classifier", rngs=rngs
+)
+MODELS["modernbert"] = lambda rngs: ModernBERT(
+    ModernBERTConfig(**WIDE, pad_token_id=0), head="classifier", rngs=rngs
+)
+# What a layer is called here, and there.
+TARGETS = {
+    "bert": ("query", "query"),
+    "roberta": ("query", "query"),
+    "opt": ("q_proj", "q_proj"),
+    "distilbert": ("query", "q_lin"),
+    "modernbert": ("o_proj", "attn.Wo"),
+}
 
 
 @pytest.fixture(params=list(MODELS))
@@ -67,7 +92,7 @@ def with_another_head(model, family):
 def test_peft_reads_lora_with_our_classifier(family, base, key, tmp_path):
     before = assert_same_logits(from_pretrained(base), load_base(base))
     model = with_another_head(from_pretrained(base), family)
-    model = lora.adapt(model, TARGETS[family], rank=2, scale=2.0, key=key)
+    model = lora.adapt(model, TARGETS[family][0], rank=2, scale=2.0, key=key)
     whole = model.checkpoint_format.new
     lora.save_peft(model, tmp_path / "adapter", base_model=base, modules_to_save=whole)
     theirs = peft.AutoPeftModelForSequenceClassification.from_pretrained(
@@ -78,7 +103,7 @@ def test_peft_reads_lora_with_our_classifier(family, base, key, tmp_path):
 
 def test_we_read_what_peft_saves_beside_lora(family, base, tmp_path):
     torch.manual_seed(0)
-    config = peft.LoraConfig(task_type="SEQ_CLS", r=2, target_modules=[TARGETS[family]])
+    config = peft.LoraConfig(task_type="SEQ_CLS", r=2, target_modules=[TARGETS[family][1]])
     theirs = peft.get_peft_model(load_base(base), config)
     with torch.no_grad():
         for parameter in theirs.parameters():

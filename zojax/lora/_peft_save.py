@@ -110,4 +110,9 @@ def _target_modules(model: nnx.Module, names: dict[_places.Path, list[str]]) -> 
         for path, node in nnx.iter_modules(model)
         if path and not isinstance(node, LoRALinear)
     }
+    # Files may call layers the same that are not: ModernBERT's have a Wo in attention and MLP.
+    for path, layer in _places.linear_layers(model).items():
+        if path[-1] != "base_module":
+            others = _peft.module_names(model, path, layer.kernel.shape)
+            plain |= {module.rsplit(".", 1)[-1] for module in others}
     return sorted(modules if last & plain else last)

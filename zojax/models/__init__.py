@@ -7,6 +7,7 @@ Every model splits into `graphdef, params = nnx.split(model, nnx.Param)` and is 
 from zojax.models._generate import generate
 from zojax.models._pretrained import families, from_pretrained, read_heads
 from zojax.models._rules import fully_sharded, tensor_parallel
+from zojax.models._saved_modules import in_modules
 from zojax.models.bert import BERT, BERTConfig
 from zojax.models.distilbert import DistilBERT, DistilBERTConfig
 from zojax.models.gemma2 import Gemma2, Gemma2Config
@@ -58,6 +59,7 @@ __all__ = [
     "from_pretrained",
     "fully_sharded",
     "generate",
+    "in_modules",
     "read_heads",
     "tensor_parallel",
 ]

@@ -5,7 +5,8 @@
 Offered are classifiers: what `checkpoint_format.new` names.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +17,22 @@ from zojax.models import _format
 Tensors = dict[str, np.ndarray]
 # PEFT names these two for every classifier, whichever of them it has.
 _OF_PEFT = {"classifier", "score"}
+
+
+def in_modules(model: nnx.Module, modules: Iterable[str]) -> Callable[[_format.Path, Any], bool]:
+    """A filter of NNX: the parameters of some modules, under their names in Hugging Face's files.
+
+    With it a classifier is trained beside an adapter:
+
+        classifier = in_modules(model, model.checkpoint_format.new)
+        graphdef, trained, frozen = nnx.split(model, nnx.Any(nnx.LoRAParam, classifier), ...)
+
+    Args:
+      model: of `zojax.models`.
+      modules: names of modules of the whole model, such as "classifier".
+    """
+    form, chosen = model.checkpoint_format, frozenset(modules)
+    return lambda path, _: _module(form, path) in chosen
 
 
 def write(model: nnx.Module, modules: Iterable[str], start: str) -> Tensors:
@@ -32,7 +49,7 @@ def write(model: nnx.Module, modules: Iterable[str], start: str) -> Tensors:
     modules, tensors = tuple(modules), {}
     planned = _planned(model, modules) if modules else []
     for module in modules:
-        if module not in {path[0] for path, *_ in planned}:
+        if module not in _present(model):
             raise ValueError(
                 f"modules_to_save names {module!r}, but of {type(model).__name__} with the head "
                 f"{model.head!r} can be saved: {', '.join(_present(model)) or 'none'}"
@@ -40,8 +57,8 @@ def write(model: nnx.Module, modules: Iterable[str], start: str) -> Tensors:
     for path, param, part in planned:
         if "base_module" in path:
             raise ValueError(
-                f"modules_to_save names {path[0]!r}, and inside it {'.'.join(path[:-2])} has an "
-                "adapter as well; leave one of them out"
+                f"modules_to_save names {_module(model.checkpoint_format, path)!r}, and inside it "
+                f"{'.'.join(path[:-2])} has an adapter as well; leave one of them out"
             )
         tensors[start + _name(model, part)] = np.ascontiguousarray(
             part.to_file(np.asarray(param[...]))
@@ -67,19 +84,20 @@ def read(
     form = getattr(model, "checkpoint_format", None)
     planned = [] if form is None else _planned(model, form.new)
     names = {path: start + _name(model, part) for path, _, part in planned}
-    whole = {path[0] for path, name in names.items() if name in tensors}
-    _check_named(set(named or ()), {path[0] for path in names}, whole)
+    module = {path: _module(form, path) for path in names}
+    whole = {module[path] for path, name in names.items() if name in tensors}
+    _check_named(set(named or ()), set(module.values()), whole)
     if not whole:
         return model, tensors
     new = nnx.clone(model)  # variables of its own, around the same arrays
     places = dict(nnx.to_flat_state(nnx.state(new, nnx.Param)))
     for path, param, part in planned:
-        if path[0] in whole:
+        if module[path] in whole:
             array = _checked(tensors, names[path], part.shape)
             value = part.to_parameter(array.reshape(part.plain))
             places[path] = param.replace(jnp.asarray(value, param.dtype))
     nnx.update(new, nnx.from_flat_state(list(places.items())))
-    used = {name for path, name in names.items() if path[0] in whole}
+    used = {name for path, name in names.items() if module[path] in whole}
     return new, {name: tensor for name, tensor in tensors.items() if name not in used}
 
 
@@ -96,15 +114,20 @@ def _check_named(named: set[str], present: set[str], whole: set[str]) -> None:
 
 
 def _present(model: nnx.Module) -> list[str]:
-    return sorted({path[0] for path, *_ in _planned(model, model.checkpoint_format.new)})
+    form = model.checkpoint_format
+    return sorted({_module(form, path) for path, *_ in _planned(model, form.new)})
 
 
 def _planned(model: nnx.Module, modules: Iterable[str]) -> list[tuple]:
     """(path, parameter, tensor) for the parameters of these modules; none of them is stacked."""
-    state = nnx.to_flat_state(nnx.state(model, nnx.Param))
-    chosen = [(path, param) for path, param in state if path[0] in modules]
+    state, wanted = nnx.to_flat_state(nnx.state(model, nnx.Param)), in_modules(model, modules)
+    chosen = [(path, param) for path, param in state if wanted(path, param)]
     plan = _format.plan(model.checkpoint_format, nnx.from_flat_state(chosen))
     return [(path, param, part) for path, param, (part,) in plan]
+
+
+def _module(form: _format.Format, path: _format.Path) -> str:
+    return form.name(path).removeprefix(form.prefix).split(".")[0]
 
 
 def _name(model: nnx.Module, part: _format.Tensor) -> str:
