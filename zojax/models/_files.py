@@ -59,6 +59,8 @@ def inside(folder: Path, name: str) -> Path:
         homes.append(root.parents[1] / "blobs")
     try:
         target = (root / name).resolve()
+        if target.is_symlink():  # Python 3.13 stops there, and those before raise RuntimeError
+            raise RuntimeError("a circle of links")
     except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a zero byte
         raise ValueError(f"{folder / name} cannot be followed ({error}); remove it.") from None
     if not any(target.is_relative_to(home) for home in homes):
