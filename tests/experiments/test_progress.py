@@ -26,7 +26,9 @@ def test_calls_of_one_step_and_of_several_are_read_alike():
     ours, theirs = several.read(4), one.read(4)
     for numbers in (ours, theirs):
         # Twenty tokens, two evaluations of each.
-        assert numbers["tokens_per_second"] == 5 * numbers["evaluations_per_second"] > 0
+        assert numbers["evaluations_per_second"] > 0
+        expected = 5 * numbers["evaluations_per_second"]
+        np.testing.assert_allclose(numbers["tokens_per_second"], expected, rtol=1e-12)
         del numbers["tokens_per_second"], numbers["evaluations_per_second"]
     assert ours == theirs
     assert ours["train_loss"] == np.mean(np.float32([0.1, 0.3, 0.7]).astype(float))
