@@ -1,6 +1,6 @@
 """Every family end to end: a checkpoint of transformers, three ways to train it, and back.
 
-    python -m experiments.families        about 8 minutes on 2 cores; needs torch and peft
+    python -m experiments.families        needs torch and peft
 
 For each family of `zojax.models`, transformers writes a small random checkpoint. Three runs of
 `experiments.finetune` train it: MeZO on all weights, AR1-ZO on a LoRA adapter, MeZO on a prefix.
