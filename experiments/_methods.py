@@ -223,6 +223,8 @@ METHODS: dict[str, Recipe] = {
         needs_lora=True,
         one_direction=True,
     ),
+    "conmezo": Recipe(_simple(zojax.conmezo), _pairs, 1e-4, 1e-2, samplers=_DENSE),
+    "kerzoo": Recipe(_simple(zojax.kerzoo), _pairs, 3e-5, 3e-3, is_descent=True),
     "zo_sgd": Recipe(
         _simple(zojax.zo_sgd),
         _one_sided,

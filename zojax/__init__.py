@@ -12,6 +12,7 @@ from zojax.estimators import central as central
 from zojax.estimators import chain as chain
 from zojax.estimators import estimate_gradient as estimate_gradient
 from zojax.estimators import forward as forward
+from zojax.estimators import kernel_weighted as kernel_weighted
 from zojax.estimators import leave_one_out as leave_one_out
 from zojax.estimators import moving_average as moving_average
 from zojax.estimators import no_updates as no_updates
@@ -19,6 +20,8 @@ from zojax.evaluation import DrawnLeaf as DrawnLeaf
 from zojax.evaluation import evaluate as evaluate
 from zojax.evaluation import explain as explain
 from zojax.methods import ar1_zo as ar1_zo
+from zojax.methods import conmezo as conmezo
+from zojax.methods import kerzoo as kerzoo
 from zojax.methods import loren as loren
 from zojax.methods import mezo as mezo
 from zojax.methods import mezo_adam as mezo_adam
@@ -42,6 +45,7 @@ from zojax.samplers import Slices as Slices
 from zojax.samplers import anisotropic as anisotropic
 from zojax.samplers import atom_labels as atom_labels
 from zojax.samplers import blocks as blocks
+from zojax.samplers import cone as cone
 from zojax.samplers import coordinate as coordinate
 from zojax.samplers import factored as factored
 from zojax.samplers import gaussian as gaussian

@@ -63,6 +63,8 @@ METHODS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "r_adazo": zojax.r_adazo,
     "zoar": zojax.zoar,
     "zoar, plain descent": partial(zojax.zoar, rule=optax.identity()),
+    "conmezo": zojax.conmezo,
+    "kerzoo": zojax.kerzoo,
     "zo_sgd": zojax.zo_sgd,
     "zo_sign_sgd": zojax.zo_sign_sgd,
     "zo_adamm": zojax.zo_adamm,

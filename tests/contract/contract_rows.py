@@ -78,6 +78,18 @@ METHODS = {
         learning_rate=0.03,
         static=("atoms", "accumulate"),
     ),
+    "conmezo": Row(
+        methods.conmezo,
+        {"num_queries": 2, "momentum": 0.5, "weight_decay": 1e-3, **WIDE},
+        4,
+        static=CHUNKED,
+    ),
+    "kerzoo": Row(
+        methods.kerzoo,
+        {**SEVERAL, "order": 4, "weight_decay": 1e-3},
+        8,
+        static=(*CHUNKED, "order"),
+    ),
     "loren": Row(
         methods.loren,
         {"num_queries": 4, "rho": 1.0, "temperature": 4.0, "weight_decay": 1e-3, **WIDE},

@@ -21,6 +21,8 @@ GIVEN = {
     "inner": optax.chain(
         zojax.estimate_gradient(jax.random.key(0), zojax.gaussian(), zojax.central())
     ),
+    "angle": 1.2,
+    "decay": 0.9,
     "rank": 2,
     "history": 2,
     "rho": 1.0,

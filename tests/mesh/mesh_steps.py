@@ -45,6 +45,8 @@ METHODS: dict[str, tuple[Callable[..., Any], float, dict[str, Any]]] = {
     "loren": (zojax.loren, 0.005, EIGHT),
     "r_adazo": (zojax.r_adazo, 0.01, EIGHT),
     "zoar": (zojax.zoar, 0.01, {**EIGHT, "history": 2}),
+    "conmezo": (zojax.conmezo, 0.01, EIGHT),
+    "kerzoo": (zojax.kerzoo, 0.02, EIGHT),
     "zo_sgd": (zojax.zo_sgd, 0.02, EIGHT),
     "zo_sign_sgd": (zojax.zo_sign_sgd, 0.005, EIGHT),
     "zo_adamm": (zojax.zo_adamm, 0.01, EIGHT),

@@ -9,6 +9,7 @@ from zojax.estimators._estimate_gradient import EstimateGradientState as Estimat
 from zojax.estimators._estimate_gradient import estimate_gradient as estimate_gradient
 from zojax.estimators._estimator import Estimator as Estimator
 from zojax.estimators._forward import forward as forward
+from zojax.estimators._kernel_weighted import kernel_weighted as kernel_weighted
 from zojax.estimators._leave_one_out import leave_one_out as leave_one_out
 from zojax.estimators._moving_average import moving_average as moving_average
 from zojax.estimators._no_updates import no_updates as no_updates

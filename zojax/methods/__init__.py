@@ -1,6 +1,8 @@
 """Published methods, each an assembly of a sampler, an estimator and optax links."""
 
 from zojax.methods._ar1_zo import ar1_zo as ar1_zo
+from zojax.methods._conmezo import conmezo as conmezo
+from zojax.methods._kerzoo import kerzoo as kerzoo
 from zojax.methods._loren import loren as loren
 from zojax.methods._mezo import mezo as mezo
 from zojax.methods._mezo_adam import mezo_adam as mezo_adam
@@ -15,6 +17,8 @@ from zojax.methods._zoar import zoar as zoar
 
 __all__ = [
     "ar1_zo",
+    "conmezo",
+    "kerzoo",
     "loren",
     "mezo",
     "mezo_adam",

@@ -1,0 +1,63 @@
+"""A small loss and eight steps of a method on it, to be compared with the loop of its paper."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import zojax
+
+STEPS = 8
+_RNG = np.random.default_rng(3)
+_FEATURES = _RNG.normal(size=(8, 3))
+_LABELS = _RNG.choice([-1.0, 1.0], size=(8, 2))
+START = {"b": _RNG.normal(size=2), "w": _RNG.normal(size=(3, 2))}
+
+
+def logistic(x, numbers=jnp):
+    """Smooth and not quadratic; in numpy with `numbers=np`."""
+    margins = _LABELS * (_FEATURES @ x["w"] + x["b"])
+    return numbers.mean(numbers.log1p(numbers.exp(-margins)))
+
+
+def in_numpy(x):
+    """The same for the loops: dict of float64 arrays -> float."""
+    return logistic(x, np)
+
+
+def eight_steps(tx, key, num_queries=1, sampler=None):
+    """The params after each step, the coefficients, and the draws of `sampler` beside them.
+
+    Returns:
+      (params, coefficients, noise): a dict of arrays that lead with the step, (8, K), and for every
+      step a list of dicts of float64 arrays, one for each query.
+    """
+    sampler = sampler or zojax.gaussian()
+    x = jax.tree.map(jnp.asarray, START)
+
+    @jax.jit
+    def run():
+        def step(carry, index):
+            x, state, drawn = carry
+            updates, state = tx.update(None, state, x, value_fn=logistic)
+            directions, drawn = sampler.draw(drawn, key, index, num_queries, x)
+            z = jax.vmap(lambda direction: zojax.materialize(direction, x))(directions)
+            x = optax.apply_updates(x, updates)
+            return (x, state, drawn), (x, optax.tree.get(state, "coefficients"), z)
+
+        start = (x, tx.init(x), sampler.init(x))
+        return jax.lax.scan(step, start, jnp.arange(STEPS))[1]
+
+    params, coefficients, z = jax.tree.map(np.asarray, run())
+    noise = [
+        [{name: np.float64(z[name][step, query]) for name in z} for query in range(num_queries)]
+        for step in range(STEPS)
+    ]
+    return params, coefficients, noise
+
+
+def assert_ends_agree(params, expected, rtol=1e-6):
+    """The params after the last step are those of the loop, and none is where it began."""
+    for name, value in expected.items():
+        np.testing.assert_allclose(params[name][-1], value, rtol=rtol)
+        assert (params[name][-1] != START[name]).all()
