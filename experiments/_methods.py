@@ -224,7 +224,7 @@ METHODS: dict[str, Recipe] = {
         one_direction=True,
     ),
     "conmezo": Recipe(_simple(zojax.conmezo), _pairs, 1e-4, 1e-2, samplers=_DENSE),
-    "kerzoo": Recipe(_simple(zojax.kerzoo), _pairs, 3e-5, 3e-3, is_descent=True),
+    "kerzoo": Recipe(_simple(zojax.kerzoo), _pairs, 1e-4, 1e-2, is_descent=True),
     "zo_sgd": Recipe(
         _simple(zojax.zo_sgd),
         _one_sided,
