@@ -109,6 +109,11 @@ def _one_sided(num_queries: int) -> int:
     return num_queries + 1
 
 
+def _and_a_pair(num_queries: int) -> int:
+    """Candidates, and a pair along what is made of them."""
+    return num_queries + 2
+
+
 def _around_base(num_queries: int) -> int:
     """Pairs where there is one direction only."""
     return 2 if num_queries == 1 else num_queries + 1
@@ -183,6 +188,19 @@ def _ar1_zo(
     return zojax.ar1_zo(settings.rate, key, sampler=sampler, **_common(settings, axes))
 
 
+def _mezo_gv(
+    settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
+) -> optax.GradientTransformationExtraArgs:
+    return zojax.mezo_gv(
+        settings.rate,
+        key,
+        candidates=settings.num_queries,
+        sampler=SAMPLERS[settings.sampler](settings),
+        chunk_size=chunk_size,
+        **_common(settings, axes),
+    )
+
+
 def _adamw(
     settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
 ) -> optax.GradientTransformationExtraArgs:
@@ -224,7 +242,8 @@ METHODS: dict[str, Recipe] = {
         one_direction=True,
     ),
     "conmezo": Recipe(_simple(zojax.conmezo), _pairs, 1e-4, 1e-2, samplers=_DENSE),
-    "kerzoo": Recipe(_simple(zojax.kerzoo), _pairs, 1e-4, 1e-2, is_descent=True),
+    "kerzoo": Recipe(_simple(zojax.kerzoo), _pairs, 1e-4, 3e-3, is_descent=True),
+    "mezo_gv": Recipe(_mezo_gv, _and_a_pair, 1e-4, 1e-2, num_queries=4, samplers=_DENSE),
     "zo_sgd": Recipe(
         _simple(zojax.zo_sgd),
         _one_sided,

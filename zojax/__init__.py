@@ -26,6 +26,7 @@ from zojax.methods import loren as loren
 from zojax.methods import mezo as mezo
 from zojax.methods import mezo_adam as mezo_adam
 from zojax.methods import mezo_bcd as mezo_bcd
+from zojax.methods import mezo_gv as mezo_gv
 from zojax.methods import r_adazo as r_adazo
 from zojax.methods import zo_adamm as zo_adamm
 from zojax.methods import zo_muon as zo_muon
@@ -53,6 +54,7 @@ from zojax.samplers import kernels_as_matrices as kernels_as_matrices
 from zojax.samplers import last_axis_rows as last_axis_rows
 from zojax.samplers import layer_blocks as layer_blocks
 from zojax.samplers import rademacher as rademacher
+from zojax.samplers import selected as selected
 from zojax.samplers import smaller_side as smaller_side
 from zojax.samplers import sphere as sphere
 from zojax.transforms import KeepFloat32MastersState as KeepFloat32MastersState

@@ -1,7 +1,7 @@
 """What may be asked of the loss in a step, and what is made of the answers."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,12 +14,13 @@ class Losses(NamedTuple):
 
     Attributes:
       base: `() -> ()`, the loss at params.
-      along: `(directions, radii) -> losses` at params + radii z_k for directions of its own; see
-        the `radius` of `zojax.evaluate` for the shapes.
+      along: `(directions, radii, when=True) -> losses` at params + radii z_k for directions of its
+        own; see the `radius` of `zojax.evaluate` for the shapes. Unless `when`, which may be
+        traced, nothing is evaluated or counted, and the losses are zeros.
     """
 
     base: Callable[[], jax.Array]
-    along: Callable[[Any, jax.Array], jax.Array]
+    along: Callable[..., jax.Array]
 
 
 class Probe(NamedTuple):

@@ -65,6 +65,7 @@ METHODS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "zoar, plain descent": partial(zojax.zoar, rule=optax.identity()),
     "conmezo": zojax.conmezo,
     "kerzoo": zojax.kerzoo,
+    "mezo_gv": zojax.mezo_gv,
     "zo_sgd": zojax.zo_sgd,
     "zo_sign_sgd": zojax.zo_sign_sgd,
     "zo_adamm": zojax.zo_adamm,

@@ -22,6 +22,7 @@ class Row(NamedTuple):
       improvement: by what the quadratic shrinks in 150 steps, at least.
       learning_rate: for that.
       static: options that fix shapes.
+      accumulates: whether a step may be made of several calls.
     """
 
     make: Callable[..., optax.GradientTransformationExtraArgs]
@@ -30,6 +31,7 @@ class Row(NamedTuple):
     improvement: float = 20.0
     learning_rate: float = 0.02
     static: tuple[str, ...] = ("num_queries",)
+    accumulates: bool = True
 
 
 KEPT = zojax.factored(1, left="haar", core="gaussian", right_period=3)
@@ -116,6 +118,13 @@ METHODS = {
         4,
         learning_rate=0.06,
         static=(*CHUNKED, "labels", "hold"),
+    ),
+    "mezo_gv": Row(
+        methods.mezo_gv,
+        {"candidates": 3, "remember": True, "weight_decay": 1e-3, **WIDE},
+        5,
+        static=("candidates", "elite", "remember", "chunk_size", "accumulate"),
+        accumulates=False,
     ),
     "r_adazo": Row(
         methods.r_adazo, {**SEVERAL, "radius": 0.5, "warmup_steps": 2}, 5, 20.0, 0.02, CHUNKED

@@ -1,4 +1,4 @@
-"""Every method takes `accumulate`: calls with parts of a batch make the step of the whole."""
+"""Calls with parts of a batch make the step of the whole, or `accumulate` is refused."""
 
 import functools
 
@@ -38,7 +38,7 @@ def whole_and_parts(name):
     return trajectory(whole, TARGETS), trajectory(parts, TARGETS.reshape(4, 1))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [name for name, row in METHODS.items() if row.accumulates])
 def test_calls_with_parts_of_a_batch_make_the_step_of_the_whole(name):
     """To the rounding of losses (1e-6 of them), divided by the radius and scaled by the method."""
     (whole, state), (parts, its_state) = whole_and_parts(name)
@@ -47,3 +47,10 @@ def test_calls_with_parts_of_a_batch_make_the_step_of_the_whole(name):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-4), parts, whole)
     count = functools.partial(optax.tree.get, key="num_evaluations")
     assert count(its_state) == 2 * count(state)
+
+
+@pytest.mark.parametrize("name", [name for name, row in METHODS.items() if not row.accumulates])
+def test_a_method_whose_directions_depend_on_the_batch_refuses_parts_of_one(name):
+    row = METHODS[name]
+    with pytest.raises(ValueError, match=r"accumulate = 2 does not go with .* use accumulate=1"):
+        row.make(row.learning_rate, jax.random.key(0), **row.options, accumulate=2)

@@ -36,6 +36,8 @@ OPTIONAL = {
     ("factored", "right_period"),
     ("factored", "scale"),
     ("mezo_adam", "history"),
+    ("mezo_gv", "elite"),
+    ("selected", "elite"),
     ("scale_by_zo_adamm", "initial_second_moment"),
     ("zo_muon", "period"),
 }

@@ -1,5 +1,8 @@
 """Recorded losses in the place of a loss."""
 
+import dataclasses
+
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -81,12 +84,45 @@ def test_losses_of_another_step_are_refused(key):
         tx.update(None, tx.init(X), X, value_fn=zojax.Recorded(jnp.ones(3)))
 
 
-def test_what_is_not_in_the_log_cannot_be_asked(key):
-    """A sampler that measures before it draws, and a link that evaluates the loss itself."""
-    asking = zojax.gaussian()._replace(guide=lambda state, key, step, params, losses: state)
-    tx = zojax.estimate_gradient(key, asking, zojax.central(0.1))
-    with pytest.raises(ValueError, match=r"asks for losses before it draws \(guide\)"):
-        tx.update(None, tx.init(X), X, value_fn=zojax.Recorded(jnp.ones(2)))
+def guided(sampler):
+    """Looks along three directions of its own in every second step, and turns by what it found."""
 
+    def guide(state, key, step, params, losses):
+        directions = sampler.recall(key, step + 100, 3, params)
+        found = losses.along(directions, 0.1, when=step % 2 == 0) - losses.base()
+        return jnp.where(step % 2 == 0, jnp.sum(found), state)
+
+    def draw(state, key, step, num_queries, params):
+        directions, _ = sampler.draw((), key, step, num_queries, params)
+        scaled = (dataclasses.replace(one, scale=state * one.scale) for one in directions)
+        return tuple(scaled), state
+
+    init = lambda params: jnp.float32(0)  # noqa: E731
+    return sampler._replace(init=init, draw=draw, guide=guide, recall=None)
+
+
+def test_losses_that_guide_a_step_are_among_the_recorded(key):
+    """Three or none of them, and the base: zeros stand where none was evaluated, or counted."""
+    tx = zojax.estimate_gradient(key, guided(zojax.gaussian()), zojax.central(0.1, 2))
+    state = tx.init(X)
+    assert state.last_losses.shape == (3 + 1 + 4,)
+    update = jax.jit(lambda state: tx.update(None, state, X, value_fn=loss))
+    again = jax.jit(
+        lambda state, losses: tx.update(None, state, X, value_fn=zojax.Recorded(losses))
+    )
+    counts = []
+    for _ in range(4):
+        updates, after = update(state)
+        replayed, replayed_state = again(state, after.last_losses)
+        chex.assert_trees_all_equal(updates, replayed)
+        chex.assert_trees_all_equal(after._replace(key=0), replayed_state._replace(key=0))
+        assert np.any(updates["w"])
+        counts.append(int(after.num_evaluations - state.num_evaluations))
+        assert (after.last_losses[:3] != 0).all() == (len(counts) % 2 == 1)
+        state = after
+    assert counts == [8, 5, 8, 5]
+
+
+def test_a_link_that_evaluates_the_loss_itself_is_not_in_the_log():
     with pytest.raises(TypeError, match="a link behind the estimate evaluates value_fn itself"):
         zojax.Recorded(jnp.ones(2))(X)

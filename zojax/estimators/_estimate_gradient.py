@@ -8,14 +8,14 @@ import optax
 
 from zojax import _checks
 from zojax._dtypes import widened
-from zojax._measurement import Estimate, Probe
+from zojax._measurement import Estimate, Losses, Probe
 from zojax._mesh import Axes, AxisName, agreed
 from zojax._typing import Key, Params, ValueFn
-from zojax.estimators import _callers, _inner, _per_query, _window
-from zojax.estimators._accumulating import Accumulated, no_losses
+from zojax.estimators import _callers, _guiding, _inner, _per_query, _window
+from zojax.estimators._accumulating import Accumulated
 from zojax.estimators._applying import Apply
 from zojax.estimators._estimator import Estimator
-from zojax.estimators._measuring import Measure
+from zojax.estimators._measuring import Answer, Measure
 from zojax.estimators._recorded import Recorded
 from zojax.estimators._value_fn import bound
 from zojax.noise import _keys
@@ -34,7 +34,8 @@ class EstimateGradientState(NamedTuple):
       value: mean of the losses evaluated in the last step, shape (), float32; 0 before the first.
       coefficients: what the last step's directions were multiplied with, shape (K,), float32.
       last_losses: those of the last call, along its directions and then at params if that was
-        evaluated, shape (n,), float32: what `zojax.Recorded` makes the step again from.
+        evaluated, shape (n,), float32: what `zojax.Recorded` makes the step again from. In front of
+        them are those that a sampler asked for before it drew.
       num_evaluations: losses evaluated so far, shape (), int32.
       num_nonfinite: steps so far whose losses gave no finite estimate, shape (), int32.
       sampler: state of the sampler.
@@ -140,7 +141,7 @@ def estimate_gradient(
         history needs; if `per_query` meets `inner` or a history, or `accumulate` a sampler that
         asks for losses before it draws; in `update` if params have no leaves or the mesh in use
         lacks one of `axes`, or its groups do not divide the queries, or if recorded losses are
-        not as many as a step has, or meet a sampler that asks for others.
+        not as many as a step has.
     """
     _keys.check(key)
     _checks.instance(Sampler, "zojax.gaussian()", sampler=sampler)
@@ -162,15 +163,16 @@ def estimate_gradient(
 
     def init_fn(params: Params) -> EstimateGradientState:
         _check_params(params)
+        kept = sampler.init(params)
         return EstimateGradientState(
             key=jnp.copy(key),
             count=jnp.zeros((), jnp.int32),
             value=jnp.zeros((), jnp.float32),
             coefficients=jnp.zeros((num_queries,), jnp.float32),
-            last_losses=no_losses(estimator),
+            last_losses=_guiding.no_losses_of_step(sampler, estimator, kept, key, params),
             num_evaluations=jnp.zeros((), jnp.int32),
             num_nonfinite=jnp.zeros((), jnp.int32),
-            sampler=sampler.init(params),
+            sampler=kept,
             estimator=estimator.init(),
             inner=apply.init_links(params),
             mean_curvature=jnp.zeros((), jnp.float32) if estimator.has_curvature else (),
@@ -189,14 +191,7 @@ def estimate_gradient(
         _callers.warn_if_ignored()
         _checks.given(_LINK, params=params, value_fn=value_fn)
         _check_params(params)
-        if isinstance(value_fn, Recorded):
-            losses, taken = value_fn.answers(sampler, state.last_losses, num_queries)
-        else:
-            losses, taken = measure.losses(bound(value_fn, extra_args), params)
-        kept = state.sampler
-        if sampler.guide is not None:
-            kept = sampler.guide(kept, state.key, state.count, params, losses)
-        guiding = sum(taken)
+        losses, kept, guiding = asked(value_fn, state, params, extra_args)
         directions, kept = sampler.draw(kept, state.key, state.count, num_queries, params)
         probe = Probe(
             base=losses.base,
@@ -208,8 +203,11 @@ def estimate_gradient(
         )
         measured = estimator.estimate(state.estimator, probe)
         values = measured[0].values
+        spent = sum(answer.count for answer in guiding) + values.size
+        if guiding:
+            values = jnp.concatenate([_guiding.one_axis(guiding), values])
         state = state._replace(
-            num_evaluations=state.num_evaluations + guiding + values.size,
+            num_evaluations=state.num_evaluations + spent,
             last_losses=values.astype(state.last_losses.dtype),
         )
         # The updates are like these; the losses are those of the params themselves.
@@ -222,6 +220,28 @@ def estimate_gradient(
             lambda: step(accumulated.mean(), directions, kept, state, like),
             lambda: (_nothing(like), state._replace(accumulated=accumulated)),
         )
+
+    def asked(
+        value_fn: ValueFn | Recorded,
+        state: EstimateGradientState,
+        params: Params,
+        extra_args: dict[str, Any],
+    ) -> tuple[Losses, Any, list[Answer]]:
+        """What may be asked of the loss, and the sampler's state after it asked first."""
+        is_recorded = isinstance(value_fn, Recorded)
+        if is_recorded:
+            value_fn.check(state.last_losses)
+            losses, answers = value_fn.guiding()
+        else:
+            losses, answers = measure.losses(bound(value_fn, extra_args), params)
+        kept = state.sampler
+        if sampler.guide is not None:
+            kept = sampler.guide(kept, state.key, state.count, params, losses)
+        guiding = list(answers)
+        if is_recorded:
+            first = sum(answer.losses.size for answer in guiding)
+            losses = value_fn.answers(num_queries, first)
+        return losses, kept, guiding
 
     def measured_along(directions: Directions, kept: Any, state: Any, params: Params) -> Any:
         """Several queries are drawn where they are evaluated, if the sampler knows how."""

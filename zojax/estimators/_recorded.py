@@ -8,7 +8,8 @@ import jax.numpy as jnp
 
 from zojax._measurement import Losses
 from zojax._schedule import as_buffer
-from zojax.samplers import Sampler
+from zojax.estimators._guiding import recorded_in_turn
+from zojax.estimators._measuring import Answer
 
 
 class Recorded(NamedTuple):
@@ -48,33 +49,29 @@ class Recorded(NamedTuple):
             "again from them"
         )
 
-    def answers(
-        self, sampler: Sampler, like: jax.Array, num_queries: int
-    ) -> tuple[Losses, list[int]]:
-        """What an estimator is answered, as `Measure.losses` gives it.
-
-        Args:
-          sampler: of the step.
-          like: losses of another step, for their shape.
-          num_queries: K.
-
-        Raises:
-          ValueError: if these are no losses of such a step, or not all of them.
-        """
+    def check(self, like: jax.Array) -> None:
+        """Raises ValueError if these are no losses of such a step, or not all of them."""
         if self.losses.shape != like.shape:
             raise ValueError(
                 f"recorded losses have shape {self.losses.shape}, but a step of this estimator has "
                 f"{like.shape}; they belong to another method, or to other num_queries"
             )
-        if sampler.guide is not None:
-            raise ValueError(
-                "this sampler asks for losses before it draws (guide), and those are not among the "
-                "recorded ones; its steps cannot be made again from them"
-            )
+
+    def guiding(self) -> tuple[Losses, list[Answer]]:
+        """What a sampler is answered before it draws, as `Measure.losses` gives it."""
+        return recorded_in_turn(as_buffer(self.losses))
+
+    def answers(self, num_queries: int, first: int) -> Losses:
+        """What an estimator is answered.
+
+        Args:
+          num_queries: K.
+          first: losses in front of these, which the sampler asked for.
+        """
 
         def along(directions: Any, radii: jax.Array) -> jax.Array:
             del directions
             shape = (num_queries, *jnp.shape(radii)[-1:])
-            return as_buffer(self.losses[: math.prod(shape)].reshape(shape))
+            return as_buffer(self.losses[first : first + math.prod(shape)].reshape(shape))
 
-        return Losses(lambda: as_buffer(self.losses[-1]), along), []
+        return Losses(lambda: as_buffer(self.losses[-1]), along)

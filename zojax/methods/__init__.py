@@ -7,6 +7,7 @@ from zojax.methods._loren import loren as loren
 from zojax.methods._mezo import mezo as mezo
 from zojax.methods._mezo_adam import mezo_adam as mezo_adam
 from zojax.methods._mezo_bcd import mezo_bcd as mezo_bcd
+from zojax.methods._mezo_gv import mezo_gv as mezo_gv
 from zojax.methods._r_adazo import r_adazo as r_adazo
 from zojax.methods._zo_adamm import zo_adamm as zo_adamm
 from zojax.methods._zo_muon import zo_muon as zo_muon
@@ -23,6 +24,7 @@ __all__ = [
     "mezo",
     "mezo_adam",
     "mezo_bcd",
+    "mezo_gv",
     "r_adazo",
     "zo_adamm",
     "zo_muon",

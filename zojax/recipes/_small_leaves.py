@@ -34,10 +34,16 @@ def draw_small_leaves(direction: tuple, shapes: Sequence[tuple[int, ...]]) -> tu
     """
     recipes = list(direction)
     small = _small(shapes)
-    places = [place for place in small if _noise_of(recipes[place]) is not None]
-    drawn = _draw_small([recipes[i] for i in places], [shapes[i] for i in places])
-    for place, z in zip(places, drawn, strict=True):
-        recipes[place] = _with_drawn(recipes[place], Precomputed(z), shapes[place])
+    noises = {place: _noises_of(recipes[place]) for place in small}
+    drawn = iter(
+        _draw_small(
+            [noise for place in small for noise in noises[place]],
+            [shapes[place] for place in small for _ in noises[place]],
+        )
+    )
+    for place in small:
+        if parts := [Precomputed(next(drawn)) for _ in noises[place]]:
+            recipes[place] = _with_drawn(recipes[place], parts, shapes[place])
     for place in small:
         if isinstance(recipes[place], LowRank):
             recipes[place] = Precomputed(_multiplied_out(recipes[place], shapes[place]))
@@ -81,10 +87,9 @@ def _small(shapes: Sequence[tuple[int, ...]]) -> list[int]:
     return sorted(places)
 
 
-def _draw_small(recipes: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> list[jax.Array]:
-    """The dense noise of each recipe, all of it drawn side by side."""
-    rows = [_noise_of(recipe) for recipe in recipes]
-    drawn = list(rows)
+def _draw_small(rows: Sequence[Dense], shapes: Sequence[tuple[int, ...]]) -> list[jax.Array]:
+    """The noise of each recipe, all of it drawn side by side."""
+    drawn: list[Any] = list(rows)
     for law in dict.fromkeys(one.law for one in rows):
         places = [place for place, one in enumerate(rows) if one.law == law]
         keys = jnp.stack([rows[place].key for place in places])
@@ -99,22 +104,22 @@ def _multiplied_out(factors: LowRank, shape: tuple[int, ...]) -> jax.Array:
     return make_after(lambda factors: factors.draw(shape), factors, factors.left)
 
 
-def _noise_of(recipe: Any) -> Dense | None:
-    """The dense noise in a recipe."""
+def _noises_of(recipe: Any) -> list[Dense]:
+    """The dense noise in a recipe; a sum may have several parts of it."""
     if isinstance(recipe, Sum):
-        return next((part for part in recipe.parts if isinstance(part, Dense)), None)
-    if isinstance(recipe, Deflated):
-        return recipe.noise
-    return recipe if isinstance(recipe, Dense) else None
+        return [part for part in recipe.parts if isinstance(part, Dense)]
+    noise = recipe.noise if isinstance(recipe, Deflated) else recipe
+    return [noise] if isinstance(noise, Dense) else []
 
 
 def _with_drawn(
-    recipe: Dense | Sum | Deflated, drawn: Precomputed, shape: tuple[int, ...]
+    recipe: Dense | Sum | Deflated, drawn: list[Precomputed], shape: tuple[int, ...]
 ) -> Precomputed | Sum:
     """The recipe with its dense noise replaced."""
     if isinstance(recipe, Dense):
-        return drawn
+        return drawn[0]
     if isinstance(recipe, Deflated):
-        deflated = dataclasses.replace(recipe, noise=drawn)
-        return Precomputed(make_after(lambda recipe: recipe.draw(shape), deflated, drawn.z))
-    return Sum(tuple(drawn if isinstance(part, Dense) else part for part in recipe.parts))
+        deflated = dataclasses.replace(recipe, noise=drawn[0])
+        return Precomputed(make_after(lambda recipe: recipe.draw(shape), deflated, drawn[0].z))
+    rest = iter(drawn)
+    return Sum(tuple(next(rest) if isinstance(part, Dense) else part for part in recipe.parts))

@@ -23,3 +23,5 @@ from zojax.samplers.isotropic import coordinate as coordinate
 from zojax.samplers.isotropic import gaussian as gaussian
 from zojax.samplers.isotropic import rademacher as rademacher
 from zojax.samplers.isotropic import sphere as sphere
+from zojax.samplers.selected import SelectedState as SelectedState
+from zojax.samplers.selected import selected as selected
