@@ -22,13 +22,24 @@
 # chain that we put together from parts. It takes less than a minute on a CPU.
 
 # %%
+# Where zojax is missing, as on a fresh machine of Colab: from a wheel beside this notebook, from a
+# clone of the repository, or else from the package index, with jax for the accelerator that is
+# there.
 import importlib.util
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
-if importlib.util.find_spec("zojax") is None:  # as on a fresh Colab machine
-    command = [sys.executable, "-m", "pip", "install", "-q", "zojax[models]", "matplotlib"]
-    subprocess.run(command, check=True)
+if importlib.util.find_spec("zojax") is None:
+    wheels = sorted(Path().glob("zojax-*.whl"))
+    clones = [path for path in (Path(".."), Path("zojax")) if (path / "pyproject.toml").exists()]
+    source = next((str(path.resolve()) for path in wheels + clones), "zojax")
+    is_gpu = shutil.which("nvidia-smi") is not None
+    is_tpu = Path("/dev/accel0").exists() or Path("/dev/vfio/0").exists()
+    jax_source = "jax[cuda12]" if is_gpu else "jax[tpu]" if is_tpu else "jax"
+    packages = [f"{source}[models]", jax_source, "matplotlib", "tokenizers"]
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *packages], check=True)
     importlib.invalidate_caches()
 
 # %%
