@@ -44,6 +44,7 @@ Method = Callable[..., optax.GradientTransformationExtraArgs]
 _NONE = Axes()
 _LAWS = ("gaussian", "rademacher", "sphere", "coordinate", "factored")
 _DENSE = ("gaussian", "rademacher")
+_SIGNS = ("rademacher", *(law for law in _LAWS if law != "rademacher"))
 _SPHERE = ("sphere", *(law for law in _LAWS if law != "sphere"))
 
 
@@ -119,6 +120,10 @@ def _around_base(num_queries: int) -> int:
     return 2 if num_queries == 1 else num_queries + 1
 
 
+def _pairs_and_base(num_queries: int) -> int:
+    return 2 * num_queries + 1
+
+
 def _no_base(num_queries: int) -> int:
     return num_queries
 
@@ -168,16 +173,41 @@ def _zo_muon(
     )
 
 
-def _loren(
-    settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
-) -> optax.GradientTransformationExtraArgs:
-    return zojax.loren(
-        settings.rate,
-        key,
-        num_queries=settings.num_queries,
-        chunk_size=chunk_size,
-        **_common(settings, axes),
-    )
+def _own_law(method: Callable[..., Any], **options: Any) -> Method:
+    """A method that has no choice of its law."""
+
+    def make(
+        settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
+    ) -> optax.GradientTransformationExtraArgs:
+        return method(
+            settings.rate,
+            key,
+            num_queries=settings.num_queries,
+            chunk_size=chunk_size,
+            **_common(settings, axes),
+            **options,
+        )
+
+    return make
+
+
+def _low_rank(method: Callable[..., Any], **options: Any) -> Method:
+    """A method whose own directions are of the rank that the settings name."""
+
+    def make(
+        settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
+    ) -> optax.GradientTransformationExtraArgs:
+        return method(
+            settings.rate,
+            key,
+            num_queries=settings.num_queries,
+            rank=settings.sampler_rank,
+            chunk_size=chunk_size,
+            **_common(settings, axes),
+            **options,
+        )
+
+    return make
 
 
 def _ar1_zo(
@@ -217,7 +247,18 @@ METHODS: dict[str, Recipe] = {
     "zo_muon": Recipe(
         _zo_muon, _around_base, 1e-2, 1e-2, num_queries=4, samplers=("factored",), sampler_rank=64
     ),
-    "loren": Recipe(_loren, _no_base, 1e-4, 3e-3, num_queries=6, samplers=("gaussian",)),
+    "loren": Recipe(
+        _own_law(zojax.loren), _no_base, 1e-4, 3e-3, num_queries=6, samplers=("gaussian",)
+    ),
+    # Its learning rate is a length, that of a step over the root of the weights.
+    "fzoo": Recipe(_simple(zojax.fzoo), _one_sided, 3e-4, 3e-3, num_queries=8, samplers=_SIGNS),
+    "hizoo": Recipe(_own_law(zojax.hizoo), _pairs_and_base, 1e-4, 1e-2, samplers=("gaussian",)),
+    "lozo": Recipe(
+        _low_rank(zojax.lozo), _pairs, 3e-4, 3e-2, samplers=("factored",), sampler_rank=2
+    ),
+    "subzero": Recipe(
+        _low_rank(zojax.subzero), _pairs, 3e-4, 3e-2, samplers=("factored",), sampler_rank=8
+    ),
     "r_adazo": Recipe(_simple(zojax.r_adazo), _one_sided, 3e-4, 3e-3, num_queries=10),
     # As on language models: the last 16 pairs, and plain momentum for the first 30 steps.
     "zoar": Recipe(

@@ -97,7 +97,7 @@ def stored_shape(array: Any, shape: tuple[int, ...], arguments: str) -> None:
 def one_of(options: tuple[str | int, ...], **named: Any) -> None:
     """Raises ValueError unless every named word or integer is one of `options`."""
     for name, value in named.items():
-        if not isinstance(value, str | int) or value not in options:
+        if not isinstance(value, str | int) or isinstance(value, bool) or value not in options:
             known = ", ".join(map(str, options))
             hint = "; under optax.inject_hyperparams name it in static_args"
             hint = hint if isinstance(value, jax.Array) else ""

@@ -86,6 +86,20 @@ METHODS = {
         4,
         static=CHUNKED,
     ),
+    "fzoo": Row(
+        methods.fzoo,
+        {**SEVERAL, "reuse": True, "weight_decay": 1e-3},
+        5,
+        learning_rate=0.05,
+        static=(*CHUNKED, "ddof", "reuse"),
+    ),
+    "hizoo": Row(
+        methods.hizoo,
+        {"num_queries": 2, "curvature_rate": 0.01, "weight_decay": 1e-3, **WIDE},
+        5,
+        learning_rate=0.05,
+        static=(*CHUNKED, "bits"),
+    ),
     "kerzoo": Row(
         methods.kerzoo,
         {**SEVERAL, "order": 4, "weight_decay": 1e-3},
@@ -98,6 +112,12 @@ METHODS = {
         4,
         learning_rate=0.01,
         static=(*CHUNKED, "views", "bits"),
+    ),
+    "lozo": Row(
+        methods.lozo,
+        {"num_queries": 2, "rank": 1, "period": 3, "momentum": 0.5, "weight_decay": 1e-3, **WIDE},
+        4,
+        static=(*CHUNKED, "rank", "period", "views", "bits"),
     ),
     "mezo": Row(
         methods.mezo,
@@ -128,6 +148,12 @@ METHODS = {
     ),
     "r_adazo": Row(
         methods.r_adazo, {**SEVERAL, "radius": 0.5, "warmup_steps": 2}, 5, 20.0, 0.02, CHUNKED
+    ),
+    "subzero": Row(
+        methods.subzero,
+        {"num_queries": 2, "rank": 1, "period": 3, "weight_decay": 1e-3, **WIDE},
+        4,
+        static=(*CHUNKED, "rank", "period", "views", "bits"),
     ),
     "zo_adamm": Row(methods.zo_adamm, {**SEVERAL, "box": (-3.0, 1.5)}, 5, 20.0, 0.1, CHUNKED),
     "zo_muon": Row(

@@ -35,10 +35,12 @@ OPTIONAL = {
     ("factored", "left_period"),
     ("factored", "right_period"),
     ("factored", "scale"),
+    ("lozo", "period"),
     ("mezo_adam", "history"),
     ("mezo_gv", "elite"),
     ("selected", "elite"),
     ("scale_by_zo_adamm", "initial_second_moment"),
+    ("subzero", "period"),
     ("zo_muon", "period"),
 }
 # Where inf says that there is no bound, and an array has one for each entry.

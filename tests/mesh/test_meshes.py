@@ -18,6 +18,7 @@ ON_THREE_AXES = [
     ("mezo, factored", "mezo, bases", "ar1_zo", "zo_rmsprop"),
     ("r_adazo", "zoar", "zo_adamm"),
     ("conmezo", "mezo_gv", "kerzoo"),
+    ("fzoo", "hizoo", "lozo", "subzero"),
 ]
 # Those that draw, evaluate or apply directions in ways of their own. The others differ from them in
 # what is done to the entries of an update, or to directions once they are drawn.

@@ -134,5 +134,7 @@ def test_what_is_carried_over_is_the_nearest_in_the_new_basis(kinds):
 def test_projection_needs_cores_that_have_an_image():
     with pytest.raises(ValueError, match="at_refresh='project' needs core='gaussian', got core="):
         make("gaussian", "diagonal", "gaussian", at_refresh="project")
-    with pytest.raises(ValueError, match="at_refresh must be one of reset, project, got 'keep'"):
+    with pytest.raises(
+        ValueError, match="at_refresh must be one of reset, project, sketch, got 'keep'"
+    ):
         make("gaussian", "gaussian", "gaussian", at_refresh="keep")

@@ -16,11 +16,12 @@ def chain(
 ) -> optax.GradientTransformationExtraArgs:
     """`optax.chain` of an estimate and links that see what was measured.
 
-    The links get three more extra arguments, besides those of `update`: `value`, the mean loss of
-    the step, as `optax.contrib.reduce_on_plateau` asks for; `coefficients`, (K,); and, if the
-    estimator has one, `curvature`. With `accumulate` they are run in the calls that complete an
-    estimate; in the others the updates are -0.0, and the links keep their state. With
-    `wide_updates` (see `zojax.estimate_gradient`) they see params in float32 as well.
+    The links get more extra arguments, besides those of `update`: `value`, the mean loss of the
+    step, as `optax.contrib.reduce_on_plateau` asks for; `coefficients`, (K,); `is_finite`, whether
+    the losses gave an estimate; and, if the estimator has one, `curvature`. With `accumulate` they
+    are run in the calls that complete an estimate; in the others the updates are -0.0, and the
+    links keep their state. With `wide_updates` (see `zojax.estimate_gradient`) they see params in
+    float32 as well.
 
     The state is that of `optax.chain`: a tuple, the estimate's first.
 
@@ -49,6 +50,7 @@ def chain(
         updates, first = estimate.update(updates, before, params, **extra)
         measured = _measured(first)
         told = {"value": measured.value, "coefficients": measured.coefficients}
+        told["is_finite"] = measured.num_nonfinite == _measured(before).num_nonfinite
         if not isinstance(measured.mean_curvature, tuple):
             told["curvature"] = measured.mean_curvature
         told |= extra

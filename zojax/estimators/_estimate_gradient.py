@@ -258,7 +258,10 @@ def estimate_gradient(
     ) -> tuple[optax.Updates, EstimateGradientState]:
         """The updates of what was measured, and the state after them."""
         estimate, estimator_state = measured
-        coefficients = agreed(estimate.coefficients, axis_name)
+        coefficients = estimate.coefficients
+        if estimator.shape is not None:
+            coefficients = estimator.shape(state.estimator, estimate)
+        coefficients = agreed(coefficients, axis_name)
         finite = jnp.all(jnp.isfinite(coefficients))
         coefficients = jnp.where(finite, coefficients, 0.0)
         estimate = estimate._replace(coefficients=coefficients)

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
+
 from zojax._measurement import Estimate, Probe
 
 
@@ -39,6 +41,10 @@ class Estimator(NamedTuple):
       has_curvature: whether its estimates have `curvatures`; their mean is then
         `mean_curvature` in the state of `zojax.estimate_gradient`, and `curvature` in what
         `zojax.chain` tells the links.
+      shape: `(state, estimate) -> coefficients`, for coefficients that are no linear functions of
+        the losses (ranks, a division by their spread): made once, of the losses of the whole batch
+        (see `accumulate` of `zojax.estimate_gradient`), with the state before the step. None takes
+        those of the estimate.
     """
 
     num_queries: int
@@ -46,3 +52,4 @@ class Estimator(NamedTuple):
     estimate: Callable[[Any, Probe], tuple[Estimate, Any]]
     history: int = 0
     has_curvature: bool = False
+    shape: Callable[[Any, Estimate], jax.Array] | None = None

@@ -2,13 +2,17 @@
 
 from zojax.methods._ar1_zo import ar1_zo as ar1_zo
 from zojax.methods._conmezo import conmezo as conmezo
+from zojax.methods._fzoo import fzoo as fzoo
+from zojax.methods._hizoo import hizoo as hizoo
 from zojax.methods._kerzoo import kerzoo as kerzoo
 from zojax.methods._loren import loren as loren
+from zojax.methods._lozo import lozo as lozo
 from zojax.methods._mezo import mezo as mezo
 from zojax.methods._mezo_adam import mezo_adam as mezo_adam
 from zojax.methods._mezo_bcd import mezo_bcd as mezo_bcd
 from zojax.methods._mezo_gv import mezo_gv as mezo_gv
 from zojax.methods._r_adazo import r_adazo as r_adazo
+from zojax.methods._subzero import subzero as subzero
 from zojax.methods._zo_adamm import zo_adamm as zo_adamm
 from zojax.methods._zo_muon import zo_muon as zo_muon
 from zojax.methods._zo_rmsprop import zo_rmsprop as zo_rmsprop
@@ -19,13 +23,17 @@ from zojax.methods._zoar import zoar as zoar
 __all__ = [
     "ar1_zo",
     "conmezo",
+    "fzoo",
+    "hizoo",
     "kerzoo",
     "loren",
+    "lozo",
     "mezo",
     "mezo_adam",
     "mezo_bcd",
     "mezo_gv",
     "r_adazo",
+    "subzero",
     "zo_adamm",
     "zo_muon",
     "zo_rmsprop",

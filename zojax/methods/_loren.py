@@ -57,15 +57,14 @@ Departures:
 
 from typing import Any
 
-import jax
 import optax
 from jax.typing import ArrayLike
 
 from zojax import _checks
 from zojax._mesh import Axes, AxisName
-from zojax._typing import Key, Params
+from zojax._typing import Key
 from zojax.estimators import chain, estimate_gradient, leave_one_out
-from zojax.samplers import Views, anisotropic, last_axis_rows
+from zojax.samplers import Views, anisotropic, last_axis_rows, matrices
 from zojax.transforms import in_float32, skip_nonfinite, weight_decay_links
 
 
@@ -147,7 +146,7 @@ def loren(
     sampler = anisotropic(
         rho, rate=rate, structure=structure, init_scale=init_scale, views=views, bits=bits
     )
-    heavy_ball = optax.masked(in_float32(optax.trace(momentum)), _matrices(views))
+    heavy_ball = optax.masked(in_float32(optax.trace(momentum)), matrices(views))
     links = [
         estimate_gradient(
             key,
@@ -164,12 +163,3 @@ def loren(
         links.append(heavy_ball)
     decay = weight_decay_links(weight_decay, weight_decay_mask)
     return skip_nonfinite(chain(*links, *decay, optax.scale_by_learning_rate(learning_rate)))
-
-
-def _matrices(views: Views) -> Any:
-    """Params -> for every leaf whether it is a matrix."""
-
-    def mask(params: Params) -> Params:
-        return jax.tree.map_with_path(lambda path, leaf: views(path, leaf) is not None, params)
-
-    return mask

@@ -15,6 +15,7 @@ from zojax.recipes._exclusive_blocks import draw_exclusive_blocks_once as draw_e
 from zojax.recipes._low_rank import LowRank as LowRank
 from zojax.recipes._matrix_view import MatrixView as MatrixView
 from zojax.recipes._precomputed import Precomputed as Precomputed
+from zojax.recipes._preconditioned import Preconditioned as Preconditioned
 from zojax.recipes._recipe import Directions as Directions
 from zojax.recipes._recipe import OneByOne as OneByOne
 from zojax.recipes._recipe import Recipe as Recipe

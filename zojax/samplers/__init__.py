@@ -1,6 +1,8 @@
 """Where to look: samplers of directions, a folder for each family."""
 
 from zojax.samplers._kernel_views import kernels_as_matrices as kernels_as_matrices
+from zojax.samplers._masks import matrices as matrices
+from zojax.samplers._masks import vectors as vectors
 from zojax.samplers._sampler import Sampler as Sampler
 from zojax.samplers._subspace import Subspace as Subspace
 from zojax.samplers._views import Views as Views
@@ -10,7 +12,9 @@ from zojax.samplers._views import smaller_side as smaller_side
 from zojax.samplers.aligned import ConeState as ConeState
 from zojax.samplers.aligned import cone as cone
 from zojax.samplers.anisotropic import AnisotropicState as AnisotropicState
+from zojax.samplers.anisotropic import DiagonalState as DiagonalState
 from zojax.samplers.anisotropic import anisotropic as anisotropic
+from zojax.samplers.anisotropic import diagonal as diagonal
 from zojax.samplers.blocks import Atoms as Atoms
 from zojax.samplers.blocks import Labels as Labels
 from zojax.samplers.blocks import Slices as Slices

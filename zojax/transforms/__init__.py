@@ -3,6 +3,7 @@
 from zojax.transforms._box import project_to_box as project_to_box
 from zojax.transforms._float32_masters import KeepFloat32MastersState as KeepFloat32MastersState
 from zojax.transforms._float32_masters import keep_float32_masters as keep_float32_masters
+from zojax.transforms._in_finite_steps import in_finite_steps as in_finite_steps
 from zojax.transforms._in_float32 import in_float32 as in_float32
 from zojax.transforms._orthogonalize import orthogonalize as orthogonalize
 from zojax.transforms._r_adazo import ScaleByRAdazoState as ScaleByRAdazoState
@@ -15,6 +16,8 @@ from zojax.transforms._round_stochastically import (
     RoundStochasticallyState as RoundStochasticallyState,
 )
 from zojax.transforms._round_stochastically import round_stochastically as round_stochastically
+from zojax.transforms._running_average import RunningAverageState as RunningAverageState
+from zojax.transforms._running_average import running_average as running_average
 from zojax.transforms._skipping import skip_nonfinite as skip_nonfinite
 from zojax.transforms._stochastic_round import stochastic_round as stochastic_round
 from zojax.transforms._weight_decay import weight_decay_links as weight_decay_links

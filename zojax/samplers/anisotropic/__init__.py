@@ -2,3 +2,5 @@
 
 from zojax.samplers.anisotropic._anisotropic import AnisotropicState as AnisotropicState
 from zojax.samplers.anisotropic._anisotropic import anisotropic as anisotropic
+from zojax.samplers.anisotropic._diagonal import DiagonalState as DiagonalState
+from zojax.samplers.anisotropic._diagonal import diagonal as diagonal

@@ -28,8 +28,7 @@ def core_space(
     kinds: Kinds,
     periods: dict[str, int | None],
     seen: Callable[[Params], list[Matrix | None]],
-    *,
-    project: bool,
+    at_refresh: str,
 ) -> Subspace:
     """The coordinates of a factored sampler whose state is {side: kept parts}."""
 
@@ -64,11 +63,11 @@ def core_space(
         moved = jnp.any(jnp.array([begins(periods[side], step) for side in state], bool))
         # There is nothing to carry over before the first step.
         moved = moved & (step > 0)
-        if not project:
+        if at_refresh == "reset":
             return jax.lax.cond(moved, lambda: init(inner, params), lambda: kept)
 
         def carried() -> Any:
-            changes = tree(_changes(kinds, before, state), params)
+            changes = tree(_changes(kinds, at_refresh, before, state), params)
             return optax.tree.map_params(inner, lambda x, change: change(x), kept, changes)
 
         return jax.lax.cond(moved, carried, lambda: kept)
@@ -113,14 +112,18 @@ def fold(kinds: Kinds, left, core, right) -> tuple[jax.Array, jax.Array]:
     return left @ core, right
 
 
-def _changes(kinds: Kinds, before: Any, state: Any) -> list[Callable]:
-    """For each matrix the function to the core that comes nearest to it in the new basis."""
+def _changes(kinds: Kinds, at_refresh: str, before: Any, state: Any) -> list[Callable]:
+    """For each matrix the function to what its core becomes in the new basis."""
+
+    def inverse(side: str, part: jax.Array) -> jax.Array:
+        if getattr(kinds, side) == "haar":
+            return part.mT
+        if at_refresh == "sketch":
+            return part.mT / part.shape[-2]
+        return jnp.linalg.pinv(part)
 
     def change(olds: dict[str, jax.Array], news: dict[str, jax.Array]) -> Callable:
-        moves = {}
-        for side, new in news.items():
-            inverse = new.mT if getattr(kinds, side) == "haar" else jnp.linalg.pinv(new)
-            moves[side] = inverse @ olds[side]
+        moves = {side: inverse(side, new) @ olds[side] for side, new in news.items()}
 
         def moved(core: jax.Array) -> jax.Array:
             new = moves["left"] @ core if "left" in moves else core

@@ -70,8 +70,9 @@ def factored(
       views: (path, leaf) -> which axes are rows and columns; see `MatrixView`.
       at_refresh: what becomes of the state of links that see cores (`inner` of `estimate_gradient`)
         when a basis is drawn anew: "reset" starts it anew, "project" carries it over,
-        core ← L'⁺ L core Rᵀ R'⁺ᵀ with the new L', R'. That is meant for momentum; second moments
-        can become negative by it.
+        core ← L'⁺ L core Rᵀ R'⁺ᵀ with the new L', R', and "sketch" does so with the transpose in
+        the place of the inverse, over the number of rows where that part is gaussian. These are
+        meant for momentum; second moments can become negative by them.
       bits: random bits of a gaussian number, 8, 16 or 32 (see `gaussian`); Haar parts are made of
         such of 32.
 
@@ -87,13 +88,13 @@ def factored(
     for name, period in {"left_period": left_period, "right_period": right_period}.items():
         if period is not None:
             _checks.at_least(0, **{name: period})
-    _checks.one_of(("reset", "project"), at_refresh=at_refresh)
+    _checks.one_of(("reset", "project", "sketch"), at_refresh=at_refresh)
     kinds = Kinds(left, core, right, bits)
     kinds.check()
-    if at_refresh == "project" and core != "gaussian":
+    if at_refresh != "reset" and core != "gaussian":
         raise ValueError(
-            f"at_refresh='project' needs core='gaussian', got core={core!r}: other cores have no "
-            "image in a new basis; use at_refresh='reset'"
+            f"at_refresh={at_refresh!r} needs core='gaussian', got core={core!r}: other cores have "
+            "no image in a new basis; use at_refresh='reset'"
         )
     periods = {"left": left_period, "right": right_period}
     if scale is not None:
@@ -152,7 +153,7 @@ def factored(
 
     space = None
     if has_cores(kinds, periods):
-        space = core_space(kinds, periods, seen, project=at_refresh == "project")
+        space = core_space(kinds, periods, seen, at_refresh)
     return Sampler(init, draw, ignore, covariance, recall, space, one_by_one)
 
 
