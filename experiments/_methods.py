@@ -285,6 +285,7 @@ METHODS: dict[str, Recipe] = {
     "conmezo": Recipe(_simple(zojax.conmezo), _pairs, 1e-4, 1e-2, samplers=_DENSE),
     "kerzoo": Recipe(_simple(zojax.kerzoo), _pairs, 1e-4, 3e-3, is_descent=True),
     "mezo_gv": Recipe(_mezo_gv, _and_a_pair, 1e-4, 1e-2, num_queries=4, samplers=_DENSE),
+    "sparse_mezo": Recipe(_simple(zojax.sparse_mezo), _pairs, 3e-4, 1e-2, samplers=_DENSE),
     "zo_sgd": Recipe(
         _simple(zojax.zo_sgd),
         _one_sided,

@@ -33,6 +33,7 @@ from zojax.methods import mezo_adam as mezo_adam
 from zojax.methods import mezo_bcd as mezo_bcd
 from zojax.methods import mezo_gv as mezo_gv
 from zojax.methods import r_adazo as r_adazo
+from zojax.methods import sparse_mezo as sparse_mezo
 from zojax.methods import subzero as subzero
 from zojax.methods import zo_adamm as zo_adamm
 from zojax.methods import zo_muon as zo_muon
@@ -62,6 +63,7 @@ from zojax.samplers import last_axis_rows as last_axis_rows
 from zojax.samplers import layer_blocks as layer_blocks
 from zojax.samplers import rademacher as rademacher
 from zojax.samplers import selected as selected
+from zojax.samplers import small_weights as small_weights
 from zojax.samplers import smaller_side as smaller_side
 from zojax.samplers import sphere as sphere
 from zojax.transforms import KeepFloat32MastersState as KeepFloat32MastersState
@@ -71,6 +73,7 @@ from zojax.transforms import ScaleByZoAdammState as ScaleByZoAdammState
 from zojax.transforms import keep_float32_masters as keep_float32_masters
 from zojax.transforms import orthogonalize as orthogonalize
 from zojax.transforms import project_to_box as project_to_box
+from zojax.transforms import rest_large_weights as rest_large_weights
 from zojax.transforms import round_stochastically as round_stochastically
 from zojax.transforms import scale_by_r_adazo as scale_by_r_adazo
 from zojax.transforms import scale_by_zo_adamm as scale_by_zo_adamm

@@ -71,6 +71,7 @@ METHODS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "conmezo": zojax.conmezo,
     "kerzoo": zojax.kerzoo,
     "mezo_gv": zojax.mezo_gv,
+    "sparse_mezo": zojax.sparse_mezo,
     "zo_sgd": zojax.zo_sgd,
     "zo_sign_sgd": zojax.zo_sign_sgd,
     "zo_adamm": zojax.zo_adamm,

@@ -149,6 +149,13 @@ METHODS = {
     "r_adazo": Row(
         methods.r_adazo, {**SEVERAL, "radius": 0.5, "warmup_steps": 2}, 5, 20.0, 0.02, CHUNKED
     ),
+    "sparse_mezo": Row(
+        methods.sparse_mezo,
+        {"num_queries": 2, "sparsity": 0.25, "weight_decay": 1e-3, **WIDE},
+        4,
+        1.2,  # weights that grow come to rest
+        static=(*CHUNKED, "views"),
+    ),
     "subzero": Row(
         methods.subzero,
         {"num_queries": 2, "rank": 1, "period": 3, "weight_decay": 1e-3, **WIDE},

@@ -23,6 +23,7 @@ GIVEN = {
     ),
     "angle": 1.2,
     "decay": 0.9,
+    "sparsity": 0.75,
     "rank": 2,
     "history": 2,
     "rho": 1.0,

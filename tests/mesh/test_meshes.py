@@ -17,7 +17,7 @@ ON_THREE_AXES = [
     ("mezo_adam, replayed", "zo_sgd", "zo_sign_sgd"),
     ("mezo, factored", "mezo, bases", "ar1_zo", "zo_rmsprop"),
     ("r_adazo", "zoar", "zo_adamm"),
-    ("conmezo", "mezo_gv", "kerzoo"),
+    ("conmezo", "mezo_gv", "kerzoo", "sparse_mezo"),
     ("fzoo", "hizoo", "lozo", "subzero"),
 ]
 # Those that draw, evaluate or apply directions in ways of their own. The others differ from them in

@@ -12,6 +12,7 @@ from zojax.methods._mezo_adam import mezo_adam as mezo_adam
 from zojax.methods._mezo_bcd import mezo_bcd as mezo_bcd
 from zojax.methods._mezo_gv import mezo_gv as mezo_gv
 from zojax.methods._r_adazo import r_adazo as r_adazo
+from zojax.methods._sparse_mezo import sparse_mezo as sparse_mezo
 from zojax.methods._subzero import subzero as subzero
 from zojax.methods._zo_adamm import zo_adamm as zo_adamm
 from zojax.methods._zo_muon import zo_muon as zo_muon
@@ -33,6 +34,7 @@ __all__ = [
     "mezo_bcd",
     "mezo_gv",
     "r_adazo",
+    "sparse_mezo",
     "subzero",
     "zo_adamm",
     "zo_muon",

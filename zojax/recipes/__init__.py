@@ -13,6 +13,8 @@ from zojax.recipes._dense import dense_recipes as dense_recipes
 from zojax.recipes._exclusive_blocks import combine_exclusive_blocks as combine_exclusive_blocks
 from zojax.recipes._exclusive_blocks import draw_exclusive_blocks_once as draw_exclusive_blocks_once
 from zojax.recipes._low_rank import LowRank as LowRank
+from zojax.recipes._masked import Masked as Masked
+from zojax.recipes._masked import masked as masked
 from zojax.recipes._matrix_view import MatrixView as MatrixView
 from zojax.recipes._precomputed import Precomputed as Precomputed
 from zojax.recipes._preconditioned import Preconditioned as Preconditioned

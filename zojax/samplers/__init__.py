@@ -29,3 +29,6 @@ from zojax.samplers.isotropic import rademacher as rademacher
 from zojax.samplers.isotropic import sphere as sphere
 from zojax.samplers.selected import SelectedState as SelectedState
 from zojax.samplers.selected import selected as selected
+from zojax.samplers.sparse import SmallWeightsState as SmallWeightsState
+from zojax.samplers.sparse import magnitude_thresholds as magnitude_thresholds
+from zojax.samplers.sparse import small_weights as small_weights

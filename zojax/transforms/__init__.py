@@ -12,6 +12,8 @@ from zojax.transforms._replayed_adam import ReplayedAdamState as ReplayedAdamSta
 from zojax.transforms._replayed_adam import (
     estimate_with_replayed_adam as estimate_with_replayed_adam,
 )
+from zojax.transforms._rest_large_weights import RestLargeWeightsState as RestLargeWeightsState
+from zojax.transforms._rest_large_weights import rest_large_weights as rest_large_weights
 from zojax.transforms._round_stochastically import (
     RoundStochasticallyState as RoundStochasticallyState,
 )

@@ -14,8 +14,8 @@ from zojax._dtypes import widened
 from zojax._measurement import Estimate
 from zojax._typing import Key, Params
 from zojax.recipes import Dense, Directions, OneByOne, Precomputed, Sum, combine
+from zojax.samplers._dense_noise import check_dense
 from zojax.samplers._sampler import Sampler
-from zojax.samplers.aligned._noise import check_noise
 
 # ‖m‖ up to here is no direction.
 _SHORTEST = 1e-8
@@ -68,7 +68,7 @@ def cone(sampler: Sampler, angle: ArrayLike, decay: optax.ScalarOrSchedule) -> S
     _checks.decay(decay=decay)
 
     def init(params: Params) -> ConeState:
-        check_noise(sampler, params, "cone")
+        check_dense(sampler, params, "cone")
         momentum = jax.tree.map(lambda leaf: jnp.zeros_like(leaf, jnp.float32), params)
         nothing = jnp.zeros((), jnp.float32)
         return ConeState(momentum, nothing, nothing, nothing)

@@ -1,4 +1,4 @@
-"""The noise that aligned directions are made with."""
+"""The noise that other directions are made with."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from zojax.recipes import Dense, Directions
 from zojax.samplers._sampler import Sampler
 
 
-def check_noise(sampler: Sampler, params: Params, name: str) -> None:
+def check_dense(sampler: Sampler, params: Params, name: str) -> None:
     """Raises ValueError unless `sampler` draws dense noise and remembers nothing.
 
     Args:
