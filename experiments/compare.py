@@ -5,12 +5,17 @@ prints what came of it as a Markdown table. What a method costs is loss evaluati
 needs more of them for an update makes fewer updates. The first rows are what the model does without
 being trained (see `experiments.references`); `adamw` takes gradients, each of which counts as three
 loss evaluations.
+
+The rows of the methods are kept in results/compare.jsonl with the validation losses on the way, in
+the place of earlier ones of the same methods; `experiments.report` draws them.
 """
 
 import dataclasses
+import importlib.metadata
 import json
 from pathlib import Path
 
+import jax
 import tyro
 
 from experiments._compilation_cache import keep_compiled_programs
@@ -19,7 +24,9 @@ from experiments._settings import Settings
 from experiments._vectors import use_wide_vectors
 from experiments.finetune import finetune
 from experiments.references import References, untrained
+from zojax import training
 
+RESULTS = Path(__file__).parent / "results" / "compare.jsonl"
 _RESULT = "result.json"
 _REFERENCES = "references.json"
 _COLUMNS = {
@@ -59,8 +66,38 @@ def compare(comparison: Comparison) -> list[dict]:
         if not path.exists():
             finetune(settings)
         result = json.loads(path.read_text(encoding="utf-8"))
-        rows.append({"method": method, "updates": settings.steps, **result})
+        curve = _curve(settings.out, result["loss_evaluations"] / settings.steps)
+        rows.append({"method": method, "updates": settings.steps, **result, "curve": curve})
     return rows
+
+
+def _curve(out: Path, evaluations: float) -> list[tuple[int, float]]:
+    """Loss evaluations so far and the validation loss, wherever that was looked at."""
+    return [
+        (round(line["step"] * evaluations), line["validation_loss"])
+        for line in training.read_metrics(out)
+        if "validation_loss" in line
+    ]
+
+
+def keep(rows: list[dict], comparison: Comparison, path: Path = RESULTS) -> None:
+    """Writes the rows, with what they were found with, in the place of those about the same."""
+    run = {
+        "evaluations": comparison.evaluations,
+        "adapter": comparison.adapter,
+        "seed": comparison.seed,
+        "device": jax.devices()[0].device_kind,
+        **{name: importlib.metadata.version(name) for name in ("jax", "flax", "optax")},
+    }
+    found = {_subject(row | run): json.dumps(row | run) for row in rows}
+    if path.exists():
+        earlier = path.read_text(encoding="utf-8").splitlines()
+        found = {_subject(json.loads(line)): line for line in earlier} | found
+    path.write_text("".join(f"{line}\n" for line in found.values()), encoding="utf-8")
+
+
+def _subject(row: dict) -> tuple:
+    return row["method"], row["adapter"], row["evaluations"], row["seed"]
 
 
 def untrained_rows(comparison: Comparison) -> list[dict]:
@@ -99,10 +136,11 @@ def _cell(row: dict, name: str, form: str) -> str:
 def main() -> None:
     comparison = tyro.cli(Comparison, description=__doc__)
     try:
-        rows = untrained_rows(comparison) + compare(comparison)
+        rows = compare(comparison)
+        print(table(untrained_rows(comparison) + rows))
+        keep(rows, comparison)
     except (ValueError, KeyError, OSError) as error:
         raise SystemExit(f"error: {error}") from None
-    print(table(rows))
 
 
 if __name__ == "__main__":

@@ -39,9 +39,8 @@ def kernel_weighted(radius: ArrayLike = 1e-3, num_queries: int = 1, order: int =
       ValueError: if a number is out of range.
 
     Source: Mi et al., arXiv:2505.18886 (KerZOO); such kernels are those of Polyak and Tsybakov,
-      "Optimal order
-    of accuracy of search algorithms in stochastic optimization", Problems of Information
-    Transmission 26, 1990.
+    "Optimal order of accuracy of search algorithms in stochastic optimization", Problems of
+    Information Transmission 26, 1990.
     """
     _checks.positive(radius=radius)
     _checks.at_least(1, num_queries=num_queries)

@@ -1,0 +1,119 @@
+"""Results as figures: SVG files, the same bytes for the same rows and version of matplotlib."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from experiments._results import Results
+
+# What programs of benchmarks.peers are called in the figure, from the best to the worst.
+_PEERS = {
+    "zojax, factored rank 1": "zojax, factored directions of rank 1",
+    "zojax, packed signs": "zojax, random signs",
+    "zojax, gaussian": "zojax, gaussian directions",
+    "JAX, two perturbed copies": "JAX, two perturbed copies",
+    "PyTorch, MeZO in place": "PyTorch, MeZO in place",
+    "evosax, OpenES": "evosax, OpenES",
+}
+
+
+def draw(results: Results, folder: Path) -> list[str]:
+    """Draws every figure whose rows are there, and returns the names of their files."""
+    folder.mkdir(exist_ok=True)
+    drawn = []
+    for name, figure in FIGURES.items():
+        made = figure(results)
+        if made is not None:
+            _save(made, folder / f"{name}.svg")
+            drawn.append(f"{name}.svg")
+    return drawn
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Without a date and with ids that do not change."""
+    FigureCanvasSVG(figure)
+    with matplotlib.rc_context({"svg.hashsalt": "zojax"}):
+        figure.savefig(path, metadata={"Date": None, "Creator": None})
+
+
+def _peers(results: Results) -> Figure | None:
+    """Time and memory of a step, over those of the forward passes that it consists of."""
+    rows = {row["program"]: row for row in results.rows("peers")}
+    if not rows:
+        return None
+    forwards = rows["JAX, two forwards"]["ms"]
+    labels = list(_PEERS.values())[::-1]
+    programs = [rows[program] for program in _PEERS][::-1]
+    colors = ["C0" if label.startswith("zojax") else "0.6" for label in labels]
+    figure = Figure(figsize=(9, 2.7), layout="constrained")
+    time, memory = figure.subplots(1, 2, sharey=True)
+    panels = {
+        time: ("time of a step / two forward passes", [row["ms"] / forwards for row in programs]),
+        memory: ("peak memory / inference", [row["peak / inference"] for row in programs]),
+    }
+    for panel, (title, values) in panels.items():
+        panel.barh(labels, [value or 0 for value in values], color=colors)
+        panel.axvline(1, color="0.2", linewidth=0.8, linestyle=":")
+        for place, value in enumerate(values):
+            text = "not counted" if value is None else f" {value:.2f}"
+            panel.text(value or 0.1, place, text, va="center", fontsize=8)
+        panel.set_xlabel(title)
+        panel.set_xlim(0, 1.15 * max(value for value in values if value))
+        panel.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _methods(results: Results) -> Figure | None:
+    """Validation loss of every method against loss evaluations, on the shipped default."""
+    rows = results.where("compare", adapter=None, seed=0)
+    if not rows:
+        return None
+    rows.sort(key=lambda row: row["curve"][-1][1])
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    panel = figure.subplots()
+    for place, row in enumerate(rows):
+        takes_gradients = row["method"] == "adamw"
+        style = {"color": "0.2", "linestyle": "--"} if takes_gradients else {}
+        if not takes_gradients:
+            style = {"color": f"C{place % 10}", "linestyle": ("-", "-.")[place // 10 % 2]}
+        label = f"{row['method']} (takes gradients)" if takes_gradients else row["method"]
+        panel.plot(*zip(*row["curve"], strict=True), label=label, linewidth=1.4, **style)
+    panel.set(xlabel="loss evaluations, each on a batch", ylabel="validation loss", yscale="log")
+    panel.grid(visible=True, alpha=0.3, which="both")
+    panel.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+    return figure
+
+
+def _accelerators(results: Results) -> Figure | None:
+    """Peak memory of a step over inference, as the compilers of accelerators count it."""
+    programs = ("packed signs", "gaussian", "factored rank 1", "naive")
+    rows = results.where("accelerators", size="1.3B", dtype="bfloat16", form="scanned OPT")
+    peaks = {(row["machine"], row["program"]): row["peak / inference"] for row in rows}
+    machines = list(dict.fromkeys(machine for machine, _ in peaks))
+    if not peaks:
+        return None
+    figure = Figure(figsize=(8, 2.6), layout="constrained")
+    panel = figure.subplots()
+    for place, program in enumerate(programs):
+        across = [at + 0.2 * (place - 1.5) for at in range(len(machines))]
+        heights = [peaks[machine, program] for machine in machines]
+        color = "0.6" if program == "naive" else f"C{place}"
+        title = "two perturbed copies" if program == "naive" else f"zojax, {program}"
+        panel.bar(across, heights, width=0.19, color=color, label=title)
+    panel.axhline(1, color="0.2", linewidth=0.8, linestyle=":")
+    panel.set_xticks(range(len(machines)), machines)
+    panel.set_ylabel("peak memory / inference")
+    panel.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+    return figure
+
+
+FIGURES: dict[str, Callable[[Results], Figure | None]] = {
+    "methods": _methods,
+    "peers": _peers,
+    "accelerators": _accelerators,
+}

@@ -1,0 +1,211 @@
+"""Results as tables in Markdown: those of the pages, and all of them."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from experiments._results import PROVENANCE, Results, Row
+
+_PLACE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_LAWS = {
+    "packed signs": "packed signs",
+    "gaussian": "gaussian",
+    "factored rank 1": "factored, rank 1",
+    "factored rank 4": "factored, rank 4",
+    "naive": "the naive step",
+}
+_FORMS = {
+    "plain list": "plain JAX, list of layers",
+    "NNX list": "NNX, list of modules",
+    "scanned OPT": "OPT, layers scanned",
+}
+
+
+def filled(text: str, results: Results) -> str:
+    """A page with its tables drawn anew; one that has no rows stays as it is.
+
+    Raises:
+      KeyError: for a place whose name is no table's.
+    """
+
+    def drawn(place: re.Match[str]) -> str:
+        table = TABLES[place[2]](results)
+        return f"{place[1]}{table}\n{place[3]}" if table.count("\n") > 1 else place[0]
+
+    return _PLACE.sub(drawn, text)
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of these cells."""
+    first, *others = (
+        "|" + "".join(f" {cell} |" if cell else " |" for cell in row) for row in (header, *rows)
+    )
+    return "\n".join((first, "|" + "---|" * len(header), *others))
+
+
+def _by_form(name: str, ratio: str) -> Callable[[Results], str]:
+    """Forms of a model against laws."""
+
+    def table(results: Results) -> str:
+        found = {(row["form"], row["program"]): row[ratio] for row in results.rows(name)}
+        rows = [
+            [title, *(f"{found[form, law]:.2f}" for law in _LAWS)] for form, title in _FORMS.items()
+        ]
+        return markdown(["form", *_LAWS.values()], rows)
+
+    return table
+
+
+def _accelerators(results: Results) -> str:
+    kinds = {"scanned OPT": "scanned", "plain list": "list"}
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for row in results.where("accelerators", size="1.3B", dtype="bfloat16"):
+        if row["form"] in kinds:
+            of_machine = found.setdefault((row["machine"], kinds[row["form"]]), {})
+            of_machine[row["program"]] = row["peak / inference"]
+    rows = [
+        [*about, *(f"{peaks[law]:.2f}" for law in _LAWS)]
+        for about, peaks in found.items()
+        if peaks.keys() >= _LAWS.keys()
+    ]
+    order = ["TPU v5e", "TPU v6e", "H100"]
+    rows.sort(key=lambda row: (order.index(row[0]), row[1] == "list"))
+    return markdown(["", "layers", *_LAWS.values()], rows)
+
+
+def _peers(results: Results) -> str:
+    rows = {row["program"]: row for row in results.rows("peers")}
+    ours = [law for law in _LAWS if f"zojax, {law}" in rows]
+    names = {
+        "PyTorch, MeZO in place": "MeZO in place in PyTorch",
+        "JAX, two perturbed copies": "the naive step in JAX",
+        "evosax, OpenES": "OpenES of evosax",
+    }
+
+    def cells(program: str, title: str) -> list[str]:
+        peak = rows[program]["peak / inference"]
+        memory = "" if peak is None else f"{peak:.1f}"
+        times = (rows[program]["ms"] / rows[f"zojax, {law}"]["ms"] for law in ours)
+        return [title, *(f"{time:.2f}" for time in times), memory]
+
+    header = ["", *(_LAWS[law] for law in ours), "memory over inference"]
+    return markdown(header, [cells(*item) for item in names.items()])
+
+
+def _compare(results: Results) -> str:
+    rows = [
+        [
+            row["method"],
+            f"{row['updates']:,}",
+            f"{row['loss_evaluations']:,}",
+            f"{row['loss_after']:.3f}",
+            f"{row['score_after']:.1%}",
+            f"{row['state_over_weights']:.2f}",
+        ]
+        for row in results.where("compare", adapter=None, seed=0)
+    ]
+    header = ["method", "updates", "loss evaluations", "validation loss", "test accuracy"]
+    return markdown([*header, "state / weights"], rows)
+
+
+def _costs(results: Results) -> str:
+    rows = [
+        [
+            row["method"],
+            str(row["evaluations"]),
+            f"{row['step / plain']:.2f}",
+            f"{row['peak / inference']:.2f}",
+            f"{row['state / weights']:.2f}",
+        ]
+        for row in results.rows("methods")
+    ]
+    header = ["method", "loss evaluations", "step / as many plain losses", "peak / inference"]
+    return markdown([*header, "state / weights"], rows)
+
+
+def _digits(results: Results) -> str:
+    rows = [
+        [
+            row["method"],
+            f"{row['learning_rate']:g}",
+            f"{row['loss_evaluations']:,}",
+            f"{row['test_accuracy']:.1%} ± {row['test_accuracy_deviation']:.1%}",
+            f"{row['test_loss']:.3f} ± {row['test_loss_deviation']:.3f}",
+        ]
+        for row in results.where("digits", table="summary")
+    ]
+    (start,) = results.where("digits", table="start")
+    first = ["start", "", "0", f"{start['test_accuracy']:.1%}", f"{start['test_loss']:.3f}"]
+    header = ["method", "learning rate", "loss evaluations", "test accuracy", "test loss"]
+    return markdown(header, [first, *rows])
+
+
+def _synthetic(results: Results) -> str:
+    """The logarithm of the final loss: estimators and rules against functions."""
+    found = {
+        (row["estimator"], row["rule"], row["function"]): row["ln_final"]
+        for row in results.rows("synthetic")
+    }
+    functions = list(dict.fromkeys(function for _, _, function in found))
+    kinds = dict.fromkeys((estimator, rule) for estimator, rule, _ in found)
+    rows = [[*kind, *(f"{found[*kind, function]:.2f}" for function in functions)] for kind in kinds]
+    return markdown(["estimator", "rule", *functions], rows)
+
+
+TABLES: dict[str, Callable[[Results], str]] = {
+    "memory": _by_form("memory", "peak / inference"),
+    "speed": _by_form("speed", "step / two forwards"),
+    "accelerators": _accelerators,
+    "peers": _peers,
+    "compare": _compare,
+    "costs": _costs,
+    "digits": _digits,
+    "synthetic": _synthetic,
+}
+
+
+def page_of_all(results: Results) -> str:
+    """Every row of every file, with what it was found with."""
+    parts = [
+        "# All results\n\nEvery row that is kept in `experiments/results`, drawn by "
+        "`python -m experiments.report`.\n"
+    ]
+    for name in results.names:
+        parts.append(f"## {name}\n")
+        parts += [_section(rows) for rows in _alike(results.rows(name))]
+    return "\n".join(parts)
+
+
+def _alike(rows: list[Row]) -> list[list[Row]]:
+    """Rows with the same columns, found with the same versions."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((*_columns(row), _provenance(row)), []).append(row)
+    return list(groups.values())
+
+
+def _section(rows: list[Row]) -> str:
+    columns = _columns(rows[0])
+    cells = [[_shown(row[column]) for column in columns] for row in rows]
+    return f"{_provenance(rows[0])}\n\n{markdown(columns, cells)}\n"
+
+
+def _columns(row: Row) -> list[str]:
+    """Curves and other lists are for figures, and folders for nobody."""
+    hidden = (*PROVENANCE, "out")
+    return [key for key, value in row.items() if key not in hidden and not isinstance(value, list)]
+
+
+def _provenance(row: Row) -> str:
+    versions = {**row, **row.get("versions", {})}
+    names = [name for name in ("python", "jax", "flax", "optax") if versions.get(name)]
+    cores = f", {row['cores']} cores" if "cores" in row else ""
+    found = ", ".join(f"{name} {versions[name]}" for name in names)
+    return f"On {row.get('device', 'cpu')}{cores}, with {found}:"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return shown.replace("|", "\\|")
