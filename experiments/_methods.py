@@ -124,6 +124,10 @@ def _pairs_and_base(num_queries: int) -> int:
     return 2 * num_queries + 1
 
 
+def _three_and_base(num_queries: int) -> int:
+    return 3 * num_queries + 1
+
+
 def _no_base(num_queries: int) -> int:
     return num_queries
 
@@ -286,6 +290,9 @@ METHODS: dict[str, Recipe] = {
     "kerzoo": Recipe(_simple(zojax.kerzoo), _pairs, 1e-4, 3e-3, is_descent=True),
     "mezo_gv": Recipe(_mezo_gv, _and_a_pair, 1e-4, 1e-2, num_queries=4, samplers=_DENSE),
     "sparse_mezo": Recipe(_simple(zojax.sparse_mezo), _pairs, 3e-4, 1e-2, samplers=_DENSE),
+    "unbiased_zo": Recipe(
+        _simple(zojax.unbiased_zo), _three_and_base, 1e-4, 1e-2, samplers=_SPHERE, is_descent=True
+    ),
     "zo_sgd": Recipe(
         _simple(zojax.zo_sgd),
         _one_sided,

@@ -18,6 +18,7 @@ from zojax.estimators import leave_one_out as leave_one_out
 from zojax.estimators import moving_average as moving_average
 from zojax.estimators import no_updates as no_updates
 from zojax.estimators import standardized_forward as standardized_forward
+from zojax.estimators import telescoping as telescoping
 from zojax.evaluation import DrawnLeaf as DrawnLeaf
 from zojax.evaluation import evaluate as evaluate
 from zojax.evaluation import explain as explain
@@ -35,6 +36,7 @@ from zojax.methods import mezo_gv as mezo_gv
 from zojax.methods import r_adazo as r_adazo
 from zojax.methods import sparse_mezo as sparse_mezo
 from zojax.methods import subzero as subzero
+from zojax.methods import unbiased_zo as unbiased_zo
 from zojax.methods import zo_adamm as zo_adamm
 from zojax.methods import zo_muon as zo_muon
 from zojax.methods import zo_rmsprop as zo_rmsprop

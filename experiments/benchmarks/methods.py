@@ -72,6 +72,7 @@ METHODS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "kerzoo": zojax.kerzoo,
     "mezo_gv": zojax.mezo_gv,
     "sparse_mezo": zojax.sparse_mezo,
+    "unbiased_zo": zojax.unbiased_zo,
     "zo_sgd": zojax.zo_sgd,
     "zo_sign_sgd": zojax.zo_sign_sgd,
     "zo_adamm": zojax.zo_adamm,

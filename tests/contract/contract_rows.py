@@ -162,6 +162,12 @@ METHODS = {
         4,
         static=(*CHUNKED, "rank", "period", "views", "bits"),
     ),
+    "unbiased_zo": Row(
+        methods.unbiased_zo,
+        {"num_queries": 2, "levels": 2, "radius": 0.5, "weight_decay": 1e-3},
+        7,
+        static=(*CHUNKED, "points", "levels"),
+    ),
     "zo_adamm": Row(methods.zo_adamm, {**SEVERAL, "box": (-3.0, 1.5)}, 5, 20.0, 0.1, CHUNKED),
     "zo_muon": Row(
         zo_muon,

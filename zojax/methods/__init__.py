@@ -14,6 +14,7 @@ from zojax.methods._mezo_gv import mezo_gv as mezo_gv
 from zojax.methods._r_adazo import r_adazo as r_adazo
 from zojax.methods._sparse_mezo import sparse_mezo as sparse_mezo
 from zojax.methods._subzero import subzero as subzero
+from zojax.methods._unbiased_zo import unbiased_zo as unbiased_zo
 from zojax.methods._zo_adamm import zo_adamm as zo_adamm
 from zojax.methods._zo_muon import zo_muon as zo_muon
 from zojax.methods._zo_rmsprop import zo_rmsprop as zo_rmsprop
@@ -36,6 +37,7 @@ __all__ = [
     "r_adazo",
     "sparse_mezo",
     "subzero",
+    "unbiased_zo",
     "zo_adamm",
     "zo_muon",
     "zo_rmsprop",
