@@ -70,11 +70,11 @@ import zojax
 # A function of a *probe*, which gives the loss at the params, `probe.base()`, and along the step's
 # directions, `probe.along(radii)`. It returns what each direction is multiplied with, and here the
 # curvatures too. How directions are drawn, and that they never exist as a whole, is not its
-# business.
+# business. (The library's own of this kind is `zojax.central_with_curvature`.)
 
 
 # %%
-def central_with_curvature(radius):
+def three_points(radius):
     """Slope and curvature along one direction, of three evaluations."""
 
     def estimate(state, probe):
@@ -126,7 +126,7 @@ def scale_by_curvature(decay=0.95) -> optax.GradientTransformationExtraArgs:
 # %%
 def mezo_by_curvature(learning_rate, key, *, radius=1e-2, sampler=None):
     return zojax.chain(
-        zojax.estimate_gradient(key, sampler or zojax.gaussian(), central_with_curvature(radius)),
+        zojax.estimate_gradient(key, sampler or zojax.gaussian(), three_points(radius)),
         scale_by_curvature(),
         optax.scale_by_learning_rate(learning_rate),
     )
@@ -144,7 +144,7 @@ x = jnp.array([1.0, -1.0, 2.0, 0.5])
 
 
 def one_estimate(key):
-    tx = zojax.estimate_gradient(key, zojax.gaussian(), central_with_curvature(1e-1))
+    tx = zojax.estimate_gradient(key, zojax.gaussian(), three_points(1e-1))
     estimate, state = tx.update(None, tx.init(x), x, value_fn=lambda x: 0.5 * x @ hessian @ x)
     return estimate, state.mean_curvature
 
