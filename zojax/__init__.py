@@ -80,4 +80,5 @@ from zojax.transforms import round_stochastically as round_stochastically
 from zojax.transforms import scale_by_r_adazo as scale_by_r_adazo
 from zojax.transforms import scale_by_zo_adamm as scale_by_zo_adamm
 from zojax.transforms import skip_nonfinite as skip_nonfinite
+from zojax.transforms import stay_below_edge as stay_below_edge
 from zojax.transforms import stochastic_round as stochastic_round

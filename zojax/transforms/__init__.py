@@ -21,6 +21,8 @@ from zojax.transforms._round_stochastically import round_stochastically as round
 from zojax.transforms._running_average import RunningAverageState as RunningAverageState
 from zojax.transforms._running_average import running_average as running_average
 from zojax.transforms._skipping import skip_nonfinite as skip_nonfinite
+from zojax.transforms._stay_below_edge import StayBelowEdgeState as StayBelowEdgeState
+from zojax.transforms._stay_below_edge import stay_below_edge as stay_below_edge
 from zojax.transforms._stochastic_round import stochastic_round as stochastic_round
 from zojax.transforms._weight_decay import weight_decay_links as weight_decay_links
 from zojax.transforms._zo_adamm import ScaleByZoAdammState as ScaleByZoAdammState
