@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import jax
+import optax
 import pytest
 
 import zojax
@@ -88,11 +89,42 @@ def test_the_first_block_is_short_and_learns(names):
     assert learns(names)
 
 
-@pytest.mark.parametrize("name", ["tx_of_parts", "tx_of_two_radii"])
+OTHERS = ["tx_of_parts", "tx_of_two_radii", "tx_of_heavy_tails", "tx_of_filter"]
+
+
+@pytest.mark.parametrize("name", OTHERS)
 def test_other_transformations_take_its_place_and_learn(name, names):
     exec(part(f"{name} ="), names)
     names["tx"] = names[name]
     assert learns(names)
+
+
+def test_a_normalized_step_is_as_long_for_a_loss_of_any_size(names):
+    exec(part("tx_of_heavy_tails ="), names)
+    tx, params, loss = names["tx_of_heavy_tails"], names["params"], names["loss"]
+    x = jax.numpy.ones((4, 8))
+    lengths = [
+        optax.tree.norm(
+            tx.update(None, tx.init(params), params, value_fn=lambda p, s=scale: s * loss(p, x, x))[
+                0
+            ]
+        )
+        for scale in (1.0, 1e6)
+    ]
+    assert lengths == pytest.approx([0.2, 0.2], rel=1e-5)
+
+
+def test_the_filter_is_as_its_docstring_says(names):
+    """At first the estimate itself, as m = g; then m + K (g - m) with what K is made of."""
+    exec(part("tx_of_filter ="), names)
+    link = names["filtered"](b1=0.5, b2=0.75)
+    first, state = link.update(jax.numpy.array([2.0]), link.init(jax.numpy.zeros(1)))
+    assert first == pytest.approx([2.0])
+    second, _ = link.update(jax.numpy.array([4.0]), state)
+    m, s = [0.5 * 1.0 + 0.5 * 4.0, 0.75 * 0.25 * 1.0**2 + 0.25 * (4.0 - 2.5) ** 2]
+    m_hat, s_hat = m / 0.75, s * 0.5 * (1 - 0.5**4) / (1.5 * (1 - 0.75**2))
+    expected = m_hat + s_hat / (s_hat + (4.0 - m_hat) ** 2) * (4.0 - m_hat)
+    assert second == pytest.approx([expected], rel=1e-5)
 
 
 def test_an_estimator_of_your_own_is_15_lines():

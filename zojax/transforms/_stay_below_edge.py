@@ -113,9 +113,14 @@ def stay_below_edge(
     sampler = rademacher()
 
     def init_fn(params: Params) -> StayBelowEdgeState:
-        zero, one = jnp.zeros((), jnp.float32), jnp.ones((), jnp.float32)
-        none = jnp.zeros((), jnp.int32)
-        return StayBelowEdgeState(jnp.copy(key), none, zero, one, none, inner.init(params))
+        return StayBelowEdgeState(
+            edge_key=jnp.copy(key),
+            edge_step=jnp.zeros((), jnp.int32),
+            trace=jnp.zeros((), jnp.float32),
+            edge_share=jnp.ones((), jnp.float32),
+            edge_evaluations=jnp.zeros((), jnp.int32),
+            inner_state=inner.init(params),
+        )
 
     def update_fn(
         updates: optax.Updates,

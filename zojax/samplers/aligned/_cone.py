@@ -70,8 +70,7 @@ def cone(sampler: Sampler, angle: ArrayLike, decay: optax.ScalarOrSchedule) -> S
     def init(params: Params) -> ConeState:
         check_dense(sampler, params, "cone")
         momentum = jax.tree.map(lambda leaf: jnp.zeros_like(leaf, jnp.float32), params)
-        nothing = jnp.zeros((), jnp.float32)
-        return ConeState(momentum, nothing, nothing, nothing)
+        return ConeState(momentum, *(jnp.zeros((), jnp.float32) for _ in range(3)))
 
     def draw(state: ConeState, key: Key, step: jax.Array, num_queries: int, params: Params):
         size = sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -94,8 +94,8 @@ def selected(
 
     def init(params: Params) -> SelectedState:
         del params
-        none = jnp.array([-1, 0], jnp.int32)
-        return SelectedState(jnp.zeros((candidates,), jnp.float32), none, none)
+        kept, best = (jnp.array([-1, 0], jnp.int32) for _ in range(2))
+        return SelectedState(jnp.zeros((candidates,), jnp.float32), kept, best)
 
     def guide(
         state: SelectedState, key: Key, step: jax.Array, params: Params, losses: Losses
