@@ -1,13 +1,16 @@
 """What a build of the site has to show, found by a parser of HTML: `python docs/check_site.py OUT`.
 
 Every link within the site leads to a page and to a place in it, and every picture is there.
-Equations are MathML, and notebooks have their pictures.
+Equations are MathML, notebooks have their pictures, and every public name of zojax has its entry.
 """
 
+import inspect
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+import zojax
 
 
 class Page(HTMLParser):
@@ -50,15 +53,27 @@ def dead_links(pages: dict[Path, Page]) -> list[str]:
     return dead
 
 
+def missing(pages: dict[Path, Page], out: Path) -> list[str]:
+    """What should be on a page and is not."""
+    found = []
+    if not pages[out / "docs" / "concepts.html"].counts.get("math"):
+        found.append("docs/concepts.html has no equation")
+    for notebook in (out / "notebooks").glob("*.html"):
+        if not pages[notebook].counts.get("img"):
+            found.append(f"{notebook} has no picture")
+    entries = set().union(*(page.places for page in pages.values()))
+    for name, value in vars(zojax).items():
+        is_public = not name.startswith("_") and not inspect.ismodule(value)
+        if is_public and f"zojax.{name}" not in entries:
+            found.append(f"zojax.{name} is on no page")
+    return found
+
+
 def main(out: Path) -> None:
     """Prints what was found, or what is wrong."""
-    pages = {path: Page(path) for path in sorted(out.resolve().rglob("*.html"))}
-    wrong = dead_links(pages)
-    if not pages[out.resolve() / "docs" / "concepts.html"].counts.get("math"):
-        wrong.append("docs/concepts.html has no equation")
-    for notebook in (out.resolve() / "notebooks").glob("*.html"):
-        if not pages[notebook].counts.get("img"):
-            wrong.append(f"{notebook} has no picture")
+    out = out.resolve()
+    pages = {path: Page(path) for path in sorted(out.rglob("*.html"))}
+    wrong = dead_links(pages) + missing(pages, out)
     if wrong:
         sys.exit("\n".join(wrong))
     num_links = sum(len(page.links) for page in pages.values())

@@ -1,0 +1,77 @@
+"""Pages and figures that are drawn from kept rows."""
+
+import json
+
+import pytest
+
+from experiments import _results_figures, _results_tables, compare
+from experiments._results import Results
+
+PEERS = [
+    {"program": "JAX, two forwards", "ms": 100.0, "peak / inference": None},
+    {"program": "zojax, packed signs", "ms": 110.0, "peak / inference": 1.0},
+    {"program": "zojax, gaussian", "ms": 120.0, "peak / inference": 1.0},
+    {"program": "zojax, factored rank 1", "ms": 100.0, "peak / inference": 1.0},
+    {"program": "JAX, two perturbed copies", "ms": 220.0, "peak / inference": 3.5},
+    {"program": "PyTorch, MeZO in place", "ms": 240.0, "peak / inference": None},
+    {"program": "evosax, OpenES", "ms": 360.0, "peak / inference": 8.0},
+]
+
+
+@pytest.fixture
+def results(tmp_path):
+    lines = (json.dumps(row | {"device": "cpu", "jax": "1.0"}) for row in PEERS)
+    (tmp_path / "peers.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    return Results(tmp_path)
+
+
+def test_a_place_gets_its_table_and_nothing_else_changes(results):
+    page = "before\n<!-- table: peers -->\nold\n<!-- end -->\nbehind\n"
+    assert _results_tables.filled(page, results).splitlines() == [
+        "before",
+        "<!-- table: peers -->",
+        "| | packed signs | gaussian | factored, rank 1 | memory over inference |",
+        "|---|---|---|---|---|",
+        "| MeZO in place in PyTorch | 2.18 | 2.00 | 2.40 | |",
+        "| the naive step in JAX | 2.00 | 1.83 | 2.20 | 3.5 |",
+        "| OpenES of evosax | 3.27 | 3.00 | 3.60 | 8.0 |",
+        "<!-- end -->",
+        "behind",
+    ]
+
+
+def test_a_table_without_rows_stays_as_it_is(results):
+    page = "<!-- table: costs -->\nold\n<!-- end -->\n"
+    assert _results_tables.filled(page, results) == page
+
+
+def test_an_unknown_table_is_an_error(results):
+    with pytest.raises(KeyError, match="nothing"):
+        _results_tables.filled("<!-- table: nothing -->\n<!-- end -->", results)
+
+
+def test_all_rows_are_shown_with_what_they_were_found_with(results):
+    lines = _results_tables.page_of_all(results).splitlines()
+    assert "On cpu, with jax 1.0:" in lines
+    assert "| JAX, two forwards | 100 | |" in lines
+    assert sum(line.startswith("| ") for line in lines) == 1 + len(PEERS)
+
+
+def test_figures_are_drawn_of_what_is_there_and_twice_the_same(results, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert _results_figures.draw(results, first) == ["peers.svg"]
+    _results_figures.draw(results, second)
+    assert (first / "peers.svg").read_bytes() == (second / "peers.svg").read_bytes()
+
+
+def test_rows_of_a_comparison_take_the_place_of_those_about_the_same(tmp_path):
+    path, comparison = tmp_path / "compare.jsonl", compare.Comparison()
+    rows = [{"method": name, "curve": [(0, 1.0), (9, 0.5)]} for name in ("mezo", "zoar")]
+    compare.keep(rows, comparison, path)
+    compare.keep([rows[0] | {"curve": [(0, 1.0), (9, 0.25)]}], comparison, path)
+    kept = Results(tmp_path).where("compare", adapter=None, seed=0)
+    assert [(row["method"], row["curve"][-1]) for row in kept] == [
+        ("mezo", [9, 0.25]),
+        ("zoar", [9, 0.5]),
+    ]
+    assert _results_figures.draw(Results(tmp_path), tmp_path) == ["methods.svg"]
