@@ -15,6 +15,7 @@ import numpy as np
 
 from experiments import tasks
 from experiments._evaluation import make_writer
+from experiments._rewards import PREFIX, load_reward, reward_objective
 
 if TYPE_CHECKING:  # importing transformers takes seconds
     from transformers import PreTrainedTokenizerBase
@@ -39,7 +40,8 @@ def make_objective(name: str, task: tasks.Task, train: tasks.Split, processor: A
     """Returns an objective by its name.
 
     Args:
-      name: "loss"; "accuracy" for 1 - accuracy; "f1" for 1 - F1 of generated answers.
+      name: "loss"; "accuracy" for 1 - accuracy; "f1" for 1 - F1 of generated answers;
+        "reward:MODULE:FUNCTION" for minus the mean reward of generated answers.
       task: what the data are about.
       train: the train split.
       processor: what made the arrays: for text a tokenizer.
@@ -50,12 +52,15 @@ def make_objective(name: str, task: tasks.Task, train: tasks.Split, processor: A
     if name == "loss":
         return Objective(task.loss, train)
     generates = isinstance(task.kind, tasks.Generation)
-    if generates != (name == "f1"):
+    rewarded = name.startswith(PREFIX)
+    if generates != (name == "f1" or rewarded):
         kind = type(task.kind).__name__.lower()
         raise ValueError(
             f"objective {name!r} does not go with a task of the kind {kind}; use 'loss' or "
             f"{'f1' if generates else 'accuracy'!r}"
         )
+    if rewarded:
+        return Objective(reward_objective(load_reward(name), task.kind, processor), train.prompts)
     if generates:
         return Objective(_f1(task.kind, processor), train.prompts)
     if isinstance(train, tasks.Encoded):  # all options, where the loss needs the right one alone

@@ -14,6 +14,7 @@ from experiments._checks import (
     check_method,
     check_names,
     check_numbers,
+    check_objective,
     check_quantize,
     check_schedule,
     check_wandb,
@@ -22,7 +23,6 @@ from experiments._decay_mask import decay_mask
 from experiments._heads import HEADS
 from experiments._layout import SHARDS, parse_mesh
 from experiments._methods import METHODS, SAMPLERS
-from experiments._objectives import OBJECTIVES
 from experiments._precision import UPDATE_PRECISIONS
 from experiments._schedules import SCHEDULES, make_schedule
 
@@ -61,8 +61,10 @@ class Settings:
     """Chooses these examples; None: as the task says."""
     metric: Literal[tuple(tasks.METRICS)] | None = None
     """How the choice of an option or class is judged; None: as the task says."""
-    objective: Literal[tuple(OBJECTIVES)] = "loss"
-    """What is minimized: the task's loss, or, without gradients, 1 - accuracy or 1 - F1."""
+    objective: str = "loss"
+    """What is minimized: "loss", that of the task, or, without gradients, "accuracy" for 1 -
+    accuracy, "f1" for 1 - F1 of generated answers, or "reward:MODULE:FUNCTION" for minus the
+    mean of what a function of yours gives for them."""
     method: Literal[tuple(METHODS)] = "mezo"
     """How an update is made; adamw takes gradients, for comparison."""
     adapter: Literal[tuple(ADAPTERS)] | None = None
@@ -161,6 +163,7 @@ class Settings:
         for name, kind in (("model", str), ("task", str), ("out", Path)):
             self._set(name, kind(getattr(self, name)))
         check_names(self)
+        check_objective(self)
         check_method(self)
         self._fill()
         check_numbers(self)

@@ -8,6 +8,7 @@ from experiments._checks._mesh import check_mesh
 from experiments._checks._method import check_method
 from experiments._checks._names import check_names
 from experiments._checks._numbers import check_numbers
+from experiments._checks._objective import check_objective
 from experiments._checks._quantize import check_quantize
 from experiments._checks._schedule import check_schedule
 from experiments._checks._wandb import check_wandb
@@ -17,6 +18,7 @@ __all__ = [
     "check_method",
     "check_names",
     "check_numbers",
+    "check_objective",
     "check_quantize",
     "check_schedule",
     "check_wandb",

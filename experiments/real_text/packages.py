@@ -21,7 +21,7 @@ def download(requirement: str, folder: Path, *, source: bool = False) -> Path:
     name, suffix = requirement.partition("==")[0].replace("-", "_"), "tar.gz" if source else "whl"
     if not (found := list(folder.glob(f"{name}-*.{suffix}"))):
         folder.mkdir(parents=True, exist_ok=True)
-        kind = ["--no-binary", ":all:", "--no-build-isolation"] if source else []
+        kind = ["--no-binary", ":all:"] if source else []
         command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", *kind]
         done = subprocess.run(
             [*command, "-d", str(folder), requirement], capture_output=True, text=True

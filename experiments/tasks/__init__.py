@@ -5,6 +5,8 @@
 """
 
 from experiments.tasks._columns import strip_texts
+from experiments.tasks._countdown import Countdown, solved
+from experiments.tasks._countdown import reward as countdown_reward
 from experiments.tasks._data import find_task, is_named, kind_of, load_task
 from experiments.tasks._demonstrations import with_demonstrations
 from experiments.tasks._encoding import Encoded, encode_candidates
@@ -31,7 +33,7 @@ from experiments.tasks._scores import (
 )
 from experiments.tasks._splits import Split, encode_splits
 from experiments.tasks._table import TASKS, Description, describe
-from experiments.tasks._task import Digits, Hub, Task
+from experiments.tasks._task import Digits, Hub, Source, Task
 from experiments.tasks._text_classification import TextClassification
 from experiments.tasks._text_encoding import TextSplit
 
@@ -40,6 +42,7 @@ __all__ = [
     "TASKS",
     "Choice",
     "Classification",
+    "Countdown",
     "Description",
     "Digits",
     "Encoded",
@@ -58,6 +61,7 @@ __all__ = [
     "PerClass",
     "Prompts",
     "Sampling",
+    "Source",
     "Split",
     "Task",
     "TextClassification",
@@ -66,6 +70,7 @@ __all__ = [
     "accuracy",
     "accuracy_loss",
     "answer_loss",
+    "countdown_reward",
     "describe",
     "encode_candidates",
     "encode_splits",
@@ -86,6 +91,7 @@ __all__ = [
     "option_loss",
     "option_scores",
     "score_split",
+    "solved",
     "strip_texts",
     "text_loss",
     "text_scores",

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from experiments.tasks import _images, _masked, _qa, _superglue
+from experiments.tasks import _countdown, _images, _masked, _qa, _superglue
 from experiments.tasks._columns import strip_texts
 from experiments.tasks._kinds import Classification
 from experiments.tasks._task import Task
@@ -17,6 +17,7 @@ TASKS: dict[str, Task] = {
     **_qa.TASKS,
     **_masked.TASKS,
     **_images.TASKS,
+    **_countdown.TASKS,
 }
 
 

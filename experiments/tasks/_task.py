@@ -3,7 +3,7 @@
 import dataclasses
 import importlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 
@@ -14,6 +14,22 @@ from experiments.tasks._metrics import accuracy
 from experiments.tasks._sampling import PerClass, Rows, Sampling
 
 _LARGE_MODELS = Sampling()
+
+
+class Source(Protocol):
+    """Where the rows of a task are.
+
+    Attributes:
+      train: the name of the split that train and validation examples are drawn from.
+      test: that of the split that test examples are drawn from.
+    """
+
+    @property
+    def train(self) -> str: ...
+    @property
+    def test(self) -> str: ...
+    def load(self) -> tuple[Rows, Rows]:
+        """Returns the rows of both splits."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +127,7 @@ class Task:
     """
 
     kind: Kind
-    source: Hub | Digits | None = None
+    source: Source | None = None
     sampling: Sampling | PerClass = _LARGE_MODELS
     row: Callable[[Row], Mapping[str, Any]] = dict
     metric: Callable[[Any, Any], float] = accuracy

@@ -52,6 +52,8 @@ Departures:
 - a is float32 also where weights are narrower.
 - By default a lies along the axis before the last, the inputs of a Flax kernel (in, out) and of a
   PyTorch weight; of embeddings (vocabulary, features) the official a lies along the features.
+- Defaults are the paper's K = 6, and η_a = 1e-3, ρ = 0.1 of the official README. The command line
+  of the official code has K = 10 and ρ = 1, its class η_a = 2e-3.
 - A loss that is not finite makes the whole update zero, weight decay included, and leaves a alone.
 """
 

@@ -1,0 +1,18 @@
+"""What is minimized has a name of the list, or names a function that can be imported."""
+
+from typing import Any
+
+from experiments._objectives import OBJECTIVES
+from experiments._rewards import PREFIX, load_reward
+
+
+def check_objective(settings: Any) -> None:
+    """Whether it goes with the task is seen when that is read."""
+    name = settings.objective
+    if name.startswith(PREFIX):
+        load_reward(name)
+    elif name not in OBJECTIVES:
+        raise ValueError(
+            f"objective {name!r} is unknown; choose from {', '.join(OBJECTIVES)}, "
+            "reward:MODULE:FUNCTION"
+        )

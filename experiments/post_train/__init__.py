@@ -1,0 +1,1 @@
+"""Post-training of a small decoder by rewards of what it writes."""
