@@ -1,6 +1,7 @@
 """The folder of a run: whether it may be written to, and by whom."""
 
 import contextlib
+import dataclasses
 import fcntl
 import shutil
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import IO, Any
 
 import yaml
 
+from experiments._settings import Settings
 from zojax.training import write_atomically
 
 _SETTINGS = "settings.yaml"
@@ -99,11 +101,13 @@ def _check_same(path: Path, settings: dict[str, Any]) -> None:
         raise ValueError(
             f"out {str(path.parent)!r} holds no run to resume; leave --resume out to start one"
         )
-    before = _read_settings(path)
+    # A run of an earlier version is silent about settings that came later: it had their defaults.
+    before = {field.name: field.default for field in dataclasses.fields(Settings)}
+    before |= _read_settings(path)
     for name, value in settings.items():
-        if name not in _MAY_CHANGE and before.get(name) != value:
+        if name not in _MAY_CHANGE and before[name] != value:
             raise ValueError(
-                f"{name} {value!r} differs from {before.get(name)!r}, with which the run in "
+                f"{name} {value!r} differs from {before[name]!r}, with which the run in "
                 f"{str(path.parent)!r} was started; a resumed run must keep it"
             )
 

@@ -56,6 +56,13 @@ def test_only_the_same_run_can_be_resumed(tmp_path):
         leave(tmp_path, settings(learning_rate=0.5), resume=True)
 
 
+def test_a_setting_that_came_later_had_its_default_in_an_older_run(tmp_path):
+    leave(tmp_path)
+    check_folder(tmp_path, settings(ema_decay=None, batch_size=16), resume=True)
+    with pytest.raises(ValueError, match=r"ema_decay 0\.9 differs from None, with which"):
+        check_folder(tmp_path, settings(ema_decay=0.9), resume=True)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[1]", "3"])
 def test_settings_that_are_broken_are_named(text, tmp_path):
     (tmp_path / "settings.yaml").write_text(text)
