@@ -235,6 +235,12 @@ def _mezo_gv(
     )
 
 
+def _zo_adamu(
+    settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
+) -> optax.GradientTransformationExtraArgs:
+    return zojax.zo_adamu(settings.rate, key, chunk_size=chunk_size, **_common(settings, axes))
+
+
 def _adamw(
     settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
 ) -> optax.GradientTransformationExtraArgs:
@@ -288,11 +294,12 @@ METHODS: dict[str, Recipe] = {
     ),
     "conmezo": Recipe(_simple(zojax.conmezo), _pairs, 1e-4, 1e-2, samplers=_DENSE),
     "kerzoo": Recipe(_simple(zojax.kerzoo), _pairs, 1e-4, 3e-3, is_descent=True),
-    "mezo_gv": Recipe(_mezo_gv, _and_a_pair, 1e-4, 1e-2, num_queries=4, samplers=_DENSE),
-    "sparse_mezo": Recipe(_simple(zojax.sparse_mezo), _pairs, 3e-4, 1e-2, samplers=_DENSE),
+    "mezo_gv": Recipe(_mezo_gv, _and_a_pair, 3e-4, 1e-2, num_queries=4, samplers=_DENSE),
+    "sparse_mezo": Recipe(_simple(zojax.sparse_mezo), _pairs, 1e-3, 3e-2, samplers=_DENSE),
     "unbiased_zo": Recipe(
         _simple(zojax.unbiased_zo), _three_and_base, 1e-4, 1e-2, samplers=_SPHERE, is_descent=True
     ),
+    "zo_adamu": Recipe(_zo_adamu, _pairs, 1e-4, 1e-2, samplers=("gaussian",), one_direction=True),
     "zo_sgd": Recipe(
         _simple(zojax.zo_sgd),
         _one_sided,

@@ -38,6 +38,7 @@ from zojax.methods import sparse_mezo as sparse_mezo
 from zojax.methods import subzero as subzero
 from zojax.methods import unbiased_zo as unbiased_zo
 from zojax.methods import zo_adamm as zo_adamm
+from zojax.methods import zo_adamu as zo_adamu
 from zojax.methods import zo_muon as zo_muon
 from zojax.methods import zo_rmsprop as zo_rmsprop
 from zojax.methods import zo_sgd as zo_sgd
@@ -53,6 +54,7 @@ from zojax.recipes import materialize as materialize
 from zojax.samplers import Sampler as Sampler
 from zojax.samplers import Slices as Slices
 from zojax.samplers import anisotropic as anisotropic
+from zojax.samplers import annealed as annealed
 from zojax.samplers import atom_labels as atom_labels
 from zojax.samplers import blocks as blocks
 from zojax.samplers import cone as cone

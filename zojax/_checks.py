@@ -65,6 +65,13 @@ def below_one(**named: Any) -> None:
             raise ValueError(f"{name} must be a number of at least 0 and below 1, got {value!r}")
 
 
+def share(**named: Any) -> None:
+    """Raises ValueError unless every named number is in [0, 1]."""
+    for name, value in named.items():
+        if not (_is_traced(value) or 0 <= _number(value) <= 1):
+            raise ValueError(f"{name} must be a number from 0 to 1, got {value!r}")
+
+
 def decay(**named: Any) -> None:
     """Raises ValueError unless every named decay of an average is in [0, 1), or a schedule."""
     below_one(**{name: value for name, value in named.items() if not callable(value)})

@@ -169,6 +169,17 @@ METHODS = {
         static=(*CHUNKED, "points", "levels"),
     ),
     "zo_adamm": Row(methods.zo_adamm, {**SEVERAL, "box": (-3.0, 1.5)}, 5, 20.0, 0.1, CHUNKED),
+    "zo_adamu": Row(
+        methods.zo_adamu,
+        {
+            **{"alpha": 0.9, "b1": 0.8, "b2": 0.5, "warmup_steps": 1, "anneal_steps": 100},
+            **{"weight_decay": 1e-3, **WIDE},
+        },
+        2,
+        5.0,
+        learning_rate=0.01,
+        static=("warmup_steps", "anneal_steps", "bits", "chunk_size", "accumulate"),
+    ),
     "zo_muon": Row(
         zo_muon,
         {**SEVERAL, "rank": 2, "period": 3, "weight_decay": 1e-3},

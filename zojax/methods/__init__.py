@@ -16,6 +16,7 @@ from zojax.methods._sparse_mezo import sparse_mezo as sparse_mezo
 from zojax.methods._subzero import subzero as subzero
 from zojax.methods._unbiased_zo import unbiased_zo as unbiased_zo
 from zojax.methods._zo_adamm import zo_adamm as zo_adamm
+from zojax.methods._zo_adamu import zo_adamu as zo_adamu
 from zojax.methods._zo_muon import zo_muon as zo_muon
 from zojax.methods._zo_rmsprop import zo_rmsprop as zo_rmsprop
 from zojax.methods._zo_sgd import zo_sgd as zo_sgd
@@ -39,6 +40,7 @@ __all__ = [
     "subzero",
     "unbiased_zo",
     "zo_adamm",
+    "zo_adamu",
     "zo_muon",
     "zo_rmsprop",
     "zo_sgd",

@@ -9,7 +9,9 @@ from zojax.samplers._views import Views as Views
 from zojax.samplers._views import last_axis_rows as last_axis_rows
 from zojax.samplers._views import last_two_axes as last_two_axes
 from zojax.samplers._views import smaller_side as smaller_side
+from zojax.samplers.aligned import AnnealedState as AnnealedState
 from zojax.samplers.aligned import ConeState as ConeState
+from zojax.samplers.aligned import annealed as annealed
 from zojax.samplers.aligned import cone as cone
 from zojax.samplers.anisotropic import AnisotropicState as AnisotropicState
 from zojax.samplers.anisotropic import DiagonalState as DiagonalState
