@@ -164,12 +164,9 @@ TABLES: dict[str, Callable[[Results], str]] = {
 }
 
 
-def page_of_all(results: Results) -> str:
-    """Every row of every file, with what it was found with."""
-    parts = [
-        "# All results\n\nEvery row that is kept in `experiments/results`, drawn by "
-        "`python -m experiments.report`.\n"
-    ]
+def all_rows(results: Results) -> str:
+    """Every row of every file, with what it was found with; a section for each file."""
+    parts: list[str] = []
     for name in results.names:
         parts.append(f"## {name}\n")
         parts += [_section(rows) for rows in _alike(results.rows(name))]

@@ -3,9 +3,8 @@
     python -m experiments.report
 
 A page has places for its tables, `<!-- table: NAME -->` to `<!-- end -->`; what lies between is
-written anew. docs/results.md is written as a whole, with every row of every file. Figures go to
-docs/figures, and that of the synthetic experiment stays beside its rows. With `--check` nothing is
-written, and tables that are out of date are an error.
+written anew. Figures go to docs/figures, and that of the synthetic experiment stays beside its
+rows. With `--check` nothing is written, and tables that are out of date are an error.
 """
 
 import dataclasses
@@ -34,8 +33,7 @@ class Settings:
 def pages(results: Results) -> dict[Path, str]:
     """The text of every page with its tables drawn anew."""
     texts = {page: page.read_text(encoding="utf-8") for page in PAGES}
-    filled = {page: _results_tables.filled(text, results) for page, text in texts.items()}
-    return {**filled, DOCS / "results.md": _results_tables.page_of_all(results)}
+    return {page: _results_tables.filled(text, results) for page, text in texts.items()}
 
 
 def main(settings: Settings) -> None:
@@ -44,7 +42,7 @@ def main(settings: Settings) -> None:
     stale = [
         (page, text)
         for page, text in pages(results).items()
-        if not page.exists() or page.read_text(encoding="utf-8") != text
+        if page.read_text(encoding="utf-8") != text
     ]
     names = ", ".join(str(page.relative_to(ROOT)) for page, _ in stale)
     if settings.check:

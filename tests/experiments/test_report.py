@@ -51,7 +51,7 @@ def test_an_unknown_table_is_an_error(results):
 
 
 def test_all_rows_are_shown_with_what_they_were_found_with(results):
-    lines = _results_tables.page_of_all(results).splitlines()
+    lines = _results_tables.all_rows(results).splitlines()
     assert "On cpu, with jax 1.0:" in lines
     assert "| JAX, two forwards | 100 | |" in lines
     assert sum(line.startswith("| ") for line in lines) == 1 + len(PEERS)
