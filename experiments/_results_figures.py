@@ -68,7 +68,7 @@ def _peers(results: Results) -> Figure | None:
 
 def _methods(results: Results) -> Figure | None:
     """Validation loss of every method against loss evaluations, on the shipped default."""
-    rows = results.where("compare", adapter=None, seed=0)
+    rows = results.where("compare", model="opt-reviews")
     if not rows:
         return None
     rows.sort(key=lambda row: row["curve"][-1][1])

@@ -93,19 +93,25 @@ def _peers(results: Results) -> str:
 
 
 def _compare(results: Results) -> str:
+    """What every method came to on the shipped default."""
     rows = [
         [
             row["method"],
+            f"{row['learning rate']:g}{'*' if row['at the end of the grid'] else ''}",
             f"{row['updates']:,}",
-            f"{row['loss_evaluations']:,}",
-            f"{row['loss_after']:.3f}",
-            f"{row['score_after']:.1%}",
-            f"{row['state_over_weights']:.2f}",
+            f"{row['validation loss']:.3f} ± {row['its deviation']:.3f}",
+            f"{row['test accuracy']:.1%} ± {row['of the accuracy']:.1%}",
+            _reached(row["evaluations to mezo's loss"]),
+            f"{row['state / weights']:.2f}",
         ]
-        for row in results.where("compare", adapter=None, seed=0)
+        for row in results.where("compare", model="opt-reviews")
     ]
-    header = ["method", "updates", "loss evaluations", "validation loss", "test accuracy"]
-    return markdown([*header, "state / weights"], rows)
+    header = ["method", "learning rate", "updates", "validation loss", "test accuracy"]
+    return markdown([*header, "evaluations to MeZO's loss", "state / weights"], rows)
+
+
+def _reached(evaluations: float | None) -> str:
+    return "not reached" if evaluations is None else f"{evaluations:,.0f}"
 
 
 def _costs(results: Results) -> str:

@@ -1,144 +1,200 @@
-"""Every method on the main job, at the same number of loss evaluations.
+"""Every method on the main job at the same number of loss evaluations, each tuned alike.
 
-Runs `experiments.finetune` once for each method with the settings that are the method's own, and
-prints what came of it as a Markdown table. What a method costs is loss evaluations, so one that
-needs more of them for an update makes fewer updates. The first rows are what the model does without
-being trained (see `experiments.references`); `adamw` takes gradients, each of which counts as three
-loss evaluations.
+    python -m experiments.compare --methods mezo lozo hizoo --budget 1200 --seeds 5
 
-The rows of the methods are kept in results/compare.jsonl with the validation losses on the way, in
-the place of earlier ones of the same methods; `experiments.report` draws them.
+What a method costs is loss evaluations, so one that needs more of them for an update makes fewer
+updates; `adamw` takes gradients, each of which counts as three. The learning rate is chosen first:
+one run with seed 0 at each of the method's own rate times `grid`, of which the least validation
+loss decides. Then runs with the seeds 1, 2, … at that rate are reported, mean and standard
+deviation, and how many of the evaluations were made when the validation loss first was as low as
+`mezo`'s in the end. A rate at the end of the grid is marked: a wider one might do better.
+
+Runs are those of `experiments.finetune`; what is finished is not run again, so a comparison that
+was stopped goes on. Rows are kept in experiments/results/compare.jsonl, one a model and method. The
+first lines say what the model does without being trained (see `experiments.references`).
 """
 
 import dataclasses
-import importlib.metadata
 import json
+import math
 from pathlib import Path
+from typing import Any
 
-import jax
+import numpy as np
 import tyro
 
 from experiments._compilation_cache import keep_compiled_programs
 from experiments._methods import METHODS
 from experiments._settings import Settings
 from experiments._vectors import use_wide_vectors
+from experiments.benchmarks._report import Report
 from experiments.finetune import finetune
 from experiments.references import References, untrained
 from zojax import training
 
-RESULTS = Path(__file__).parent / "results" / "compare.jsonl"
-_RESULT = "result.json"
-_REFERENCES = "references.json"
-_COLUMNS = {
-    "updates": ("updates", "{:,}"),
-    "loss evaluations": ("loss_evaluations", "{:,}"),
-    "validation loss before": ("loss_before", "{:.4f}"),
-    "after": ("loss_after", "{:.4f}"),
-    "test accuracy": ("score_after", "{:.1%}"),
-    "step / its forwards": ("step_over_forwards", "{:.2f}"),
-    "peak / inference": ("memory_over_inference", "{:.2f}"),
-    "state / weights": ("state_over_weights", "{:.3f}"),
-}
+ALL, BASELINE = "all", "mezo"
+COLUMNS = (
+    *("model", "method", "learning rate", "at the end of the grid", "updates"),
+    *("loss evaluations", "seeds", "validation loss", "its deviation"),
+    *("test accuracy", "of the accuracy", "evaluations to mezo's loss", "state / weights", "curve"),
+)
+# Loss evaluations so far, and the validation loss.
+Curve = list[tuple[int, float]]
+# How often a run is looked at.
+_LOOKS = 12
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
     """What is compared."""
 
-    methods: tuple[str, ...] = tuple(METHODS)
-    """Names of methods."""
-    evaluations: int = 1200
+    methods: tuple[str, ...] = (ALL,)
+    """Names of methods, or "all"."""
+    budget: int = 1200
     """Loss evaluations of each run, each on a batch."""
+    grid: tuple[float, ...] = (0.32, 1.0, 3.2)
+    """Factors of the learning rate that a method starts from; one factor: nothing is tuned."""
+    seeds: int = 3
+    """Runs at the chosen rate."""
+    model: str = "opt-reviews"
+    """See `experiments.finetune`."""
+    task: str = "reviews"
+    """See `experiments.finetune`."""
+    head: str | None = None
+    """See `experiments.finetune`."""
     adapter: str | None = None
     """What is trained, see `experiments.finetune`."""
-    seed: int = 0
-    """Of all runs."""
-    out: Path = Path("runs/compare")
-    """Folder of the runs; those that are finished there are not run again."""
+    num_test: int | None = None
+    """Examples to report on."""
+    out: str = "runs/compare"
+    """Folder of the runs."""
 
 
-def compare(comparison: Comparison) -> list[dict]:
-    """Runs all methods and returns one row for each."""
-    rows = []
-    for method in comparison.methods:
-        settings = _settings(comparison, method)
-        path = settings.out / _RESULT
-        if not path.exists():
-            finetune(settings)
-        result = json.loads(path.read_text(encoding="utf-8"))
-        curve = _curve(settings.out, result["loss_evaluations"] / settings.steps)
-        rows.append({"method": method, "updates": settings.steps, **result, "curve": curve})
-    return rows
+def names(comparison: Comparison) -> tuple[str, ...]:
+    """The methods, the one first that others are measured by.
+
+    Raises:
+      ValueError: for one that is unknown.
+    """
+    chosen = tuple(METHODS) if ALL in comparison.methods else comparison.methods
+    unknown = [name for name in chosen if name not in METHODS]
+    if unknown:
+        raise ValueError(
+            f"methods {', '.join(unknown)}: unknown; choose from {ALL}, {', '.join(METHODS)}"
+        )
+    return tuple(sorted(chosen, key=lambda name: name != BASELINE))
 
 
-def _curve(out: Path, evaluations: float) -> list[tuple[int, float]]:
-    """Loss evaluations so far and the validation loss, wherever that was looked at."""
+def compare(comparison: Comparison) -> list[dict[str, Any]]:
+    """Tunes and runs all methods, prints a row for each, and returns the rows."""
+    chosen = names(comparison)
+    report = Report("compare", COLUMNS, comparison, names=2)
+    to_reach = math.nan
+    for method in chosen:
+        rate, at_end = tuned(comparison, method)
+        runs = [run(comparison, method, rate, seed) for seed in range(1, comparison.seeds + 1)]
+        losses = [result["loss_after"] for result, _ in runs]
+        scores = [result["score_after"] for result, _ in runs]
+        if method == BASELINE:
+            to_reach = float(np.mean(losses))
+        report.row(
+            *(comparison.model, method, rate, at_end, _steps(comparison, method)),
+            *(runs[0][0]["loss_evaluations"], comparison.seeds),
+            *(float(np.mean(losses)), float(np.std(losses))),
+            *(float(np.mean(scores)), float(np.std(scores))),
+            _mean([first_at_most(curve, to_reach) for _, curve in runs]),
+            *(runs[0][0]["state_over_weights"], _average([curve for _, curve in runs])),
+        )
+    return report.rows
+
+
+def tuned(comparison: Comparison, method: str) -> tuple[float, bool]:
+    """The rate of the least validation loss with seed 0, and whether the grid ends there."""
+    rates = sorted(
+        float(f"{factor * METHODS[method].rate(_adapter(comparison, method)):.2g}")
+        for factor in comparison.grid
+    )
+    if len(rates) == 1:
+        return rates[0], False
+    losses = [run(comparison, method, rate, 0)[0]["loss_after"] for rate in rates]
+    finite = [loss if loss is not None and math.isfinite(loss) else math.inf for loss in losses]
+    best = int(np.argmin(finite))
+    return rates[best], best in (0, len(rates) - 1)
+
+
+def run(
+    comparison: Comparison, method: str, rate: float, seed: int
+) -> tuple[dict[str, Any], Curve]:
+    """What a run came to, and its validation losses by evaluations of the loss in training."""
+    settings = _settings(comparison, method, rate, seed)
+    path = settings.out / "result.json"
+    if not path.exists():
+        finetune(settings)
+    result = json.loads(path.read_text(encoding="utf-8"))
+    an_update = result["loss_evaluations"] / settings.steps
+    rows = [row for row in training.read_metrics(settings.out) if "validation_loss" in row]
+    return result, [(round(row["step"] * an_update), row["validation_loss"]) for row in rows]
+
+
+def first_at_most(curve: Curve, loss: float) -> int | None:
+    """The evaluations after which a loss is no higher than that; None if it stays higher."""
+    return next((evaluations for evaluations, found in curve if found <= loss), None)
+
+
+def _average(curves: list[Curve]) -> list[tuple[int, float]]:
+    """The mean loss at each look, which runs of a method have at the same evaluations."""
     return [
-        (round(line["step"] * evaluations), line["validation_loss"])
-        for line in training.read_metrics(out)
-        if "validation_loss" in line
+        (looks[0][0], float(np.mean([loss for _, loss in looks])))
+        for looks in zip(*curves, strict=True)
     ]
 
 
-def keep(rows: list[dict], comparison: Comparison, path: Path = RESULTS) -> None:
-    """Writes the rows, with what they were found with, in the place of those about the same."""
-    run = {
-        "evaluations": comparison.evaluations,
-        "adapter": comparison.adapter,
-        "seed": comparison.seed,
-        "device": jax.devices()[0].device_kind,
-        **{name: importlib.metadata.version(name) for name in ("jax", "flax", "optax")},
-    }
-    found = {_subject(row | run): json.dumps(row | run) for row in rows}
-    if path.exists():
-        earlier = path.read_text(encoding="utf-8").splitlines()
-        found = {_subject(json.loads(line)): line for line in earlier} | found
-    path.write_text("".join(f"{line}\n" for line in found.values()), encoding="utf-8")
+def _mean(evaluations: list[int | None]) -> float | None:
+    """None unless all runs got there."""
+    return None if None in evaluations else float(np.mean(evaluations))
 
 
-def _subject(row: dict) -> tuple:
-    return row["method"], row["adapter"], row["evaluations"], row["seed"]
+def _adapter(comparison: Comparison, method: str) -> str:
+    return comparison.adapter or ("lora" if METHODS[method].needs_lora else "none")
 
 
-def untrained_rows(comparison: Comparison) -> list[dict]:
-    """Returns a row for each reference that needs no training."""
-    path = comparison.out / _REFERENCES
-    if not path.exists():
-        scores = untrained(References(seed=comparison.seed))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
-    scores = json.loads(path.read_text(encoding="utf-8"))
-    return [{"method": name, "score_after": score} for name, score in scores.items()]
+def _steps(comparison: Comparison, method: str) -> int:
+    recipe = METHODS[method]
+    return max(1, comparison.budget // recipe.evaluations(recipe.num_queries))
 
 
-def _settings(comparison: Comparison, method: str) -> Settings:
-    out = comparison.out / method
-    start = Settings(method=method, adapter=comparison.adapter, seed=comparison.seed, out=out)
-    steps = max(1, comparison.evaluations // METHODS[method].evaluations(start.num_queries))
-    begun = (out / "settings.yaml").exists()
-    return dataclasses.replace(start, steps=steps, eval_every=max(1, steps // 6), resume=begun)
+def _settings(comparison: Comparison, method: str, rate: float, seed: int) -> Settings:
+    out = Path(comparison.out) / Path(comparison.model).name / method / f"{rate:g}-{seed}"
+    steps = _steps(comparison, method)
+    return Settings(
+        model=comparison.model,
+        task=comparison.task,
+        head=comparison.head,
+        adapter=_adapter(comparison, method),
+        num_test=comparison.num_test,
+        method=method,
+        learning_rate=rate,
+        steps=steps,
+        eval_every=max(1, steps // _LOOKS),
+        seed=seed,
+        out=out,
+        resume=(out / "settings.yaml").exists(),
+    )
 
 
-def table(rows: list[dict]) -> str:
-    """The rows in Markdown."""
-    lines = [" | ".join(["", "method", *_COLUMNS, ""]).strip()]
-    lines.append("|---" * (1 + len(_COLUMNS)) + "|")
-    for row in rows:
-        cells = [row["method"], *(_cell(row, *column) for column in _COLUMNS.values())]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _cell(row: dict, name: str, form: str) -> str:
-    return "" if row.get(name) is None else form.format(row[name])
+def without_training(comparison: Comparison) -> dict[str, float | None]:
+    """The test scores of the references that need none."""
+    return untrained(References(model=comparison.model, task=comparison.task, head=comparison.head))
 
 
 def main() -> None:
     comparison = tyro.cli(Comparison, description=__doc__)
     try:
-        rows = compare(comparison)
-        print(table(untrained_rows(comparison) + rows))
-        keep(rows, comparison)
+        names(comparison)
+        for name, score in without_training(comparison).items():
+            if score is not None:
+                print(f"without training, {name}: test score {score:.1%}")
+        compare(comparison)
     except (ValueError, KeyError, OSError) as error:
         raise SystemExit(f"error: {error}") from None
 

@@ -75,4 +75,6 @@ class Report:
 def _shown(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, list):
+        return f"{len(value)} points"
     return f"{value:.3f}" if isinstance(value, float) else str(value)

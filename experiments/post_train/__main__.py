@@ -1,4 +1,4 @@
-"""Does a decoder learn from rewards of what it writes, without a gradient or a log probability?
+r"""Does a decoder learn from rewards of what it writes, without a gradient or a log probability?
 
     python -m experiments.post_train                   about 10 minutes on 2 cores
 
@@ -9,7 +9,7 @@ earn more pull the weights towards them (`zojax.eggroll`). Puzzles of the test s
 numbers than those that are trained on. Printed is the share of them that is solved before and
 after, greedily, and the run is one of `experiments.finetune`:
 
-    python -m experiments.finetune --model runs/post_train/base --task countdown \\
+    python -m experiments.finetune --model runs/post_train/base --task countdown \
         --objective reward:experiments.tasks:countdown_reward --method eggroll --num-queries 32
 
 with its checkpoints, adapters, meshes and export. Bring a function, a task and a model of your own.

@@ -11,6 +11,7 @@ from flax import nnx
 
 from experiments import compare
 from experiments._methods import METHODS, SAMPLERS
+from experiments.benchmarks import _report
 from experiments.finetune import Settings, finetune
 from zojax import lora, methods, models
 
@@ -117,24 +118,42 @@ def test_an_adapter_is_exported_alone_and_merged(adapted, model_folder):
     assert adapted.loss_evaluations == 8
 
 
-def test_the_comparison_runs_each_method_once_and_prints_a_row(
+def test_the_comparison_tunes_a_method_and_runs_it_with_other_seeds(
     model_folder, task_folder, tmp_path, monkeypatch
 ):
     class Small(Settings):
         def __init__(self, **changes):
-            paths = {"model": str(model_folder), "task": str(task_folder)}
-            super().__init__(**paths | {"batch_size": 4} | changes)
+            super().__init__(**{"batch_size": 4} | changes)
 
     monkeypatch.setattr(compare, "Settings", Small)
-    monkeypatch.setattr(compare, "untrained", lambda references: {"zero-shot": 0.5})
-    comparison = compare.Comparison(methods=("mezo",), evaluations=4, out=tmp_path)
-    rows = compare.compare(comparison)
-    assert [(row["method"], row["updates"], row["loss_evaluations"]) for row in rows] == [
-        ("mezo", 2, 4)
-    ]
-    assert compare.compare(comparison) == rows  # from the folder of the first run
-    untrained = compare.untrained_rows(comparison)
-    assert untrained == [{"method": "zero-shot", "score_after": 0.5}]
-    lines = compare.table(untrained + rows).splitlines()
-    assert lines[2] == "| zero-shot |  |  |  |  | 50.0% |  |  |  |"
-    assert lines[3].startswith("| mezo | 2 | 4 | ")
+    monkeypatch.setattr(_report, "RESULTS", tmp_path)
+    comparison = compare.Comparison(
+        methods=("mezo",),
+        budget=4,
+        grid=(1e-3, 1.0),
+        seeds=2,
+        model=str(model_folder),
+        task=str(task_folder),
+        out=str(tmp_path / "runs"),
+    )
+    (row,) = compare.compare(comparison)
+    rate = row["learning rate"]
+    assert rate in (1e-7, 1e-4)
+    of_seeds = [compare.run(comparison, "mezo", rate, seed)[0]["loss_after"] for seed in (1, 2)]
+    assert of_seeds[0] != of_seeds[1]
+    assert row["validation loss"] == pytest.approx(np.mean(of_seeds))
+    assert row["its deviation"] == pytest.approx(np.std(of_seeds))
+    assert (row["updates"], row["loss evaluations"], row["at the end of the grid"]) == (2, 4, True)
+    assert [evaluations for evaluations, _ in row["curve"]] == [0, 2, 4]
+    assert compare.compare(comparison) == [row]  # from the folder of the first runs
+
+
+def test_a_method_that_is_unknown_is_named_before_anything_runs():
+    with pytest.raises(ValueError, match="methods mezzo: unknown; choose from all, mezo"):
+        compare.names(compare.Comparison(methods=("mezzo",)))
+
+
+def test_how_many_evaluations_it_took_to_a_loss():
+    curve = [(0, 0.7), (100, 0.5), (200, 0.55), (300, 0.4)]
+    assert compare.first_at_most(curve, 0.5) == 100
+    assert compare.first_at_most(curve, 0.3) is None

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from experiments import _results_figures, _results_tables, compare
+from experiments import _results_figures, _results_tables
 from experiments._results import Results
 
 PEERS = [
@@ -64,14 +64,15 @@ def test_figures_are_drawn_of_what_is_there_and_twice_the_same(results, tmp_path
     assert (first / "peers.svg").read_bytes() == (second / "peers.svg").read_bytes()
 
 
-def test_rows_of_a_comparison_take_the_place_of_those_about_the_same(tmp_path):
-    path, comparison = tmp_path / "compare.jsonl", compare.Comparison()
-    rows = [{"method": name, "curve": [(0, 1.0), (9, 0.5)]} for name in ("mezo", "zoar")]
-    compare.keep(rows, comparison, path)
-    compare.keep([rows[0] | {"curve": [(0, 1.0), (9, 0.25)]}], comparison, path)
-    kept = Results(tmp_path).where("compare", adapter=None, seed=0)
-    assert [(row["method"], row["curve"][-1]) for row in kept] == [
-        ("mezo", [9, 0.25]),
-        ("zoar", [9, 0.5]),
-    ]
-    assert _results_figures.draw(Results(tmp_path), tmp_path) == ["methods.svg"]
+def test_a_comparison_is_drawn_as_a_table_and_as_curves(tmp_path):
+    row = {
+        **{"model": "opt-reviews", "method": "zoar", "learning rate": 3e-4, "updates": 600},
+        **{"at the end of the grid": True, "validation loss": 0.5, "its deviation": 0.1},
+        **{"test accuracy": 0.9, "of the accuracy": 0.02, "evaluations to mezo's loss": None},
+        **{"state / weights": 2.0, "curve": [(0, 1.0), (9, 0.5)]},
+    }
+    (tmp_path / "compare.jsonl").write_text(json.dumps(row) + "\n")
+    results = Results(tmp_path)
+    line = "| zoar | 0.0003* | 600 | 0.500 ± 0.100 | 90.0% ± 2.0% | not reached | 2.00 |"
+    assert _results_tables.TABLES["compare"](results).endswith(line)
+    assert _results_figures.draw(results, tmp_path) == ["methods.svg"]
