@@ -235,6 +235,26 @@ def _mezo_gv(
     )
 
 
+def _dizo(
+    settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
+) -> optax.GradientTransformationExtraArgs:
+    return zojax.dizo(
+        settings.rate,
+        key,
+        projected=_keys_and_values_or_all,
+        sampler=SAMPLERS[settings.sampler](settings),
+        chunk_size=chunk_size,
+        **_common(settings, axes),
+    )
+
+
+def _keys_and_values_or_all(path: tuple, leaf: jax.Array) -> bool:
+    """All leaves of an adapter or a prefix, which have no such names."""
+    names = {jax.tree_util.keystr((entry,), simple=True) for entry in path}
+    is_added = any("lora" in name or "prefix" in name for name in names)
+    return is_added or zojax.samplers.keys_and_values(path, leaf)
+
+
 def _zo_adamu(
     settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
 ) -> optax.GradientTransformationExtraArgs:
@@ -300,6 +320,7 @@ METHODS: dict[str, Recipe] = {
         _simple(zojax.unbiased_zo), _three_and_base, 1e-4, 1e-2, samplers=_SPHERE, is_descent=True
     ),
     "zo_adamu": Recipe(_zo_adamu, _pairs, 1e-4, 1e-2, samplers=("gaussian",), one_direction=True),
+    "dizo": Recipe(_dizo, _pairs, 1e-4, 1e-2, samplers=_DENSE, one_direction=True),
     "zo_sgd": Recipe(
         _simple(zojax.zo_sgd),
         _one_sided,

@@ -24,6 +24,7 @@ from zojax.evaluation import evaluate as evaluate
 from zojax.evaluation import explain as explain
 from zojax.methods import ar1_zo as ar1_zo
 from zojax.methods import conmezo as conmezo
+from zojax.methods import dizo as dizo
 from zojax.methods import fzoo as fzoo
 from zojax.methods import hizoo as hizoo
 from zojax.methods import kerzoo as kerzoo
@@ -66,6 +67,7 @@ from zojax.samplers import kernels_as_matrices as kernels_as_matrices
 from zojax.samplers import last_axis_rows as last_axis_rows
 from zojax.samplers import layer_blocks as layer_blocks
 from zojax.samplers import rademacher as rademacher
+from zojax.samplers import radial as radial
 from zojax.samplers import selected as selected
 from zojax.samplers import small_weights as small_weights
 from zojax.samplers import smaller_side as smaller_side

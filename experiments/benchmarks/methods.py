@@ -74,6 +74,7 @@ METHODS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "sparse_mezo": zojax.sparse_mezo,
     "unbiased_zo": zojax.unbiased_zo,
     "zo_adamu": zojax.zo_adamu,
+    "dizo": zojax.dizo,
     "zo_sgd": zojax.zo_sgd,
     "zo_sign_sgd": zojax.zo_sign_sgd,
     "zo_adamm": zojax.zo_adamm,

@@ -86,6 +86,16 @@ METHODS = {
         4,
         static=CHUNKED,
     ),
+    "dizo": Row(
+        methods.dizo,
+        {
+            **{"interval": 2, "projection_steps": 1, "projection_rate": 0.01},
+            **{"projected": lambda path, leaf: leaf.ndim > 1, "weight_decay": 1e-3, **WIDE},
+        },
+        2,
+        5.0,
+        static=("interval", "projection_steps", "projected", "chunk_size", "accumulate"),
+    ),
     "fzoo": Row(
         methods.fzoo,
         {**SEVERAL, "reuse": True, "weight_decay": 1e-3},

@@ -55,6 +55,14 @@ METHODS: dict[str, tuple[Callable[..., Any], float, dict[str, Any]]] = {
     "sparse_mezo": (zojax.sparse_mezo, 0.05, EIGHT),
     "unbiased_zo": (zojax.unbiased_zo, 0.02, EIGHT),
     "zo_adamu": (zojax.zo_adamu, 0.01, {"radius": 0.1, "warmup_steps": 1, "anneal_steps": 2}),
+    "dizo": (
+        zojax.dizo,
+        0.03,
+        {
+            **{"radius": 0.1, "interval": 2, "projection_steps": 1, "projection_rate": 0.5},
+            "projected": lambda path, leaf: leaf.ndim == 2,
+        },
+    ),
     "zo_sgd": (zojax.zo_sgd, 0.02, EIGHT),
     "zo_sign_sgd": (zojax.zo_sign_sgd, 0.005, EIGHT),
     "zo_adamm": (zojax.zo_adamm, 0.01, EIGHT),

@@ -18,7 +18,7 @@ ON_THREE_AXES = [
     ("mezo, factored", "mezo, bases", "ar1_zo", "zo_rmsprop"),
     ("r_adazo", "zoar", "zo_adamm"),
     ("conmezo", "mezo_gv", "kerzoo", "sparse_mezo"),
-    ("zo_adamu", "unbiased_zo"),
+    ("dizo", "zo_adamu", "unbiased_zo"),
     ("fzoo", "hizoo", "lozo", "subzero"),
 ]
 # Those that draw, evaluate or apply directions in ways of their own. The others differ from them in

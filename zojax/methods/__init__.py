@@ -2,6 +2,7 @@
 
 from zojax.methods._ar1_zo import ar1_zo as ar1_zo
 from zojax.methods._conmezo import conmezo as conmezo
+from zojax.methods._dizo import dizo as dizo
 from zojax.methods._fzoo import fzoo as fzoo
 from zojax.methods._hizoo import hizoo as hizoo
 from zojax.methods._kerzoo import kerzoo as kerzoo
@@ -26,6 +27,7 @@ from zojax.methods._zoar import zoar as zoar
 __all__ = [
     "ar1_zo",
     "conmezo",
+    "dizo",
     "fzoo",
     "hizoo",
     "kerzoo",

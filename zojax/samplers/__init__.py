@@ -29,6 +29,11 @@ from zojax.samplers.isotropic import coordinate as coordinate
 from zojax.samplers.isotropic import gaussian as gaussian
 from zojax.samplers.isotropic import rademacher as rademacher
 from zojax.samplers.isotropic import sphere as sphere
+from zojax.samplers.radial import Chosen as Chosen
+from zojax.samplers.radial import RadialState as RadialState
+from zojax.samplers.radial import is_projection as is_projection
+from zojax.samplers.radial import keys_and_values as keys_and_values
+from zojax.samplers.radial import radial as radial
 from zojax.samplers.selected import SelectedState as SelectedState
 from zojax.samplers.selected import selected as selected
 from zojax.samplers.sparse import SmallWeightsState as SmallWeightsState
