@@ -120,8 +120,8 @@ def test_a_short_history_leaves_out_what_is_older(key):
 
 def test_replaying_stores_scalars(key):
     """h K of them, 2 K losses and K coefficients of the last step, the counters and the key."""
-    tx = transforms.estimate_with_replayed_adam(
-        key, zojax.gaussian(), zojax.central(num_queries=3), history=7
+    (tx,) = transforms.estimate_then(
+        optax.scale_by_adam(), key, zojax.gaussian(), zojax.central(num_queries=3), history=7
     )
     state = tx.init(X)
     assert state.replayed.shape == (7, 3)
@@ -161,7 +161,7 @@ def test_what_is_refused(key):
         zojax.mezo_adam(0.1, key, history=3, b2=1.0)
     averaged = zojax.averaged_baseline(0.1, 2, 3)
     with pytest.raises(ValueError, match=r"use an estimator without a history"):
-        transforms.estimate_with_replayed_adam(key, zojax.gaussian(), averaged, history=3)
+        transforms.estimate_then(optax.identity(), key, zojax.gaussian(), averaged, history=3)
 
 
 def test_a_restored_state_of_another_length_is_refused(key):

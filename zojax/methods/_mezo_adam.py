@@ -11,8 +11,8 @@ scalar s, so v is nearly the same everywhere, and what adapts is mostly the leng
 
 With `history=None`, m and v are kept: two trees like params. With `history=h` they are made again
 in every step from the scalars s of the last h steps and directions drawn anew: h n scalars. Up to
-step h both give the same params, up to rounding; after that the second leaves out a share β₁^h of m
-and β₂^h of v.
+step h both give the same params, up to rounding; after that the second is Adam started h steps ago,
+which leaves out a share β₁^h of m and β₂^h of v.
 
 Costs 2 n loss evaluations a step, and with `history` h n regenerations of the directions.
 
@@ -34,10 +34,10 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
-from zojax.estimators import central, chain, estimate_gradient
+from zojax.estimators import central, chain
 from zojax.samplers import Sampler, gaussian
 from zojax.transforms import (
-    estimate_with_replayed_adam,
+    estimate_then,
     in_float32,
     skip_nonfinite,
     weight_decay_links,
@@ -104,32 +104,16 @@ def mezo_adam(
     _checks.learning_rate(learning_rate=learning_rate)
     _checks.below_one(b1=b1, b2=b2)
     _checks.not_negative(eps=eps)
-    estimator = central(radius, num_queries)
-    if history is None:
-        adam = in_float32(optax.scale_by_adam(b1, b2, eps))
-        links = [
-            estimate_gradient(
-                key,
-                sampler,
-                estimator,
-                accumulate=accumulate,
-                chunk_size=chunk_size,
-                axis_name=axis_name,
-                axes=axes,
-            ),
-            adam,
-        ]
-    else:
-        numbers = {
-            "history": history,
-            "b1": b1,
-            "b2": b2,
-            "eps": eps,
-            "accumulate": accumulate,
-            "chunk_size": chunk_size,
-            "axis_name": axis_name,
-            "axes": axes,
-        }
-        links = [estimate_with_replayed_adam(key, sampler, estimator, **numbers)]
+    links = estimate_then(
+        in_float32(optax.scale_by_adam(b1, b2, eps)),
+        key,
+        sampler,
+        central(radius, num_queries),
+        history=history,
+        accumulate=accumulate,
+        chunk_size=chunk_size,
+        axis_name=axis_name,
+        axes=axes,
+    )
     decay = weight_decay_links(weight_decay, weight_decay_mask)
     return skip_nonfinite(chain(*links, *decay, optax.scale_by_learning_rate(learning_rate)))

@@ -17,7 +17,8 @@ At one η it steps about √((1 + β₁)/(1 - β₁)) = 4.4 times as far as ZO-A
 η/√(1 - β₂) = 10 η in every entry; `warmup_steps` removes that.
 
 Costs K + 1 loss evaluations a step: forward differences with K = 10, as in the authors'
-experiments, share the loss at x. Stores two float32 trees like params and a few scalars.
+experiments, share the loss at x. Stores two float32 trees like params and a few scalars; with
+`history=h`, h K scalars in their place, for h K regenerations of the directions a step.
 
 Reference: Shu, Zhang, He, Dai, "Refining adaptive zeroth-order optimization at ease", ICML 2025,
 arXiv:2502.01014, and its official code.
@@ -43,9 +44,14 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
-from zojax.estimators import chain, estimate_gradient, forward
+from zojax.estimators import chain, forward
 from zojax.samplers import Sampler, gaussian
-from zojax.transforms import scale_by_r_adazo, skip_nonfinite, weight_decay_links
+from zojax.transforms import (
+    estimate_then,
+    scale_by_r_adazo,
+    skip_nonfinite,
+    weight_decay_links,
+)
 
 
 def r_adazo(
@@ -60,6 +66,7 @@ def r_adazo(
     eps: ArrayLike = 1e-8,
     eps_root: ArrayLike = 0.0,
     warmup_steps: ArrayLike = 0,
+    history: int | None = None,
     weight_decay: ArrayLike = 0.0,
     weight_decay_mask: Any = None,
     accumulate: int = 1,
@@ -80,6 +87,8 @@ def r_adazo(
       eps: ε, at least 0.
       eps_root: ζ, at least 0.
       warmup_steps: in steps t = 1, 2... below this the denominator is 1.
+      history: steps that moments are made from anew in every step, at least 1; None keeps them
+        instead. See `zojax.transforms.estimate_then`.
       weight_decay: λ, at least 0, in x ← x - η (u + λ x) for an update η u of the equations above.
       weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
       accumulate: calls that a step is made of, each with a part of a batch; see
@@ -109,16 +118,17 @@ def r_adazo(
     """
     _checks.learning_rate(learning_rate=learning_rate)
     links = chain(
-        estimate_gradient(
+        *estimate_then(
+            scale_by_r_adazo(b1, b2, eps, eps_root, warmup_steps=warmup_steps),
             key,
             sampler,
             forward(radius, num_queries),
+            history=history,
             accumulate=accumulate,
             chunk_size=chunk_size,
             axis_name=axis_name,
             axes=axes,
         ),
-        scale_by_r_adazo(b1, b2, eps, eps_root, warmup_steps=warmup_steps),
         *weight_decay_links(weight_decay, weight_decay_mask),
         optax.scale_by_learning_rate(learning_rate),
     )

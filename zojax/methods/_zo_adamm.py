@@ -12,7 +12,8 @@ entries, f is `value_fn`, shape (); r is `radius`, K is `num_queries`, η is `le
 β₂ are `b1` and `b2`, ε is `eps`, and Π is the projection to `box`, if there is one.
 
 Costs K + 1 loss evaluations a step: forward differences with K = 10, as in the official code, share
-the loss at x. Stores three float32 trees like params (two without `amsgrad`) and a few scalars.
+the loss at x. Stores three float32 trees like params (two without `amsgrad`) and a few scalars; with
+`history=h`, h K scalars in their place, for h K regenerations of the directions a step.
 
 Reference: Chen, Liu, Xu, Li, Lin, Hong, Cox, "ZO-AdaMM: zeroth-order adaptive momentum method for
 black-box optimization", NeurIPS 2019, arXiv:1910.06513, and its official code.
@@ -39,9 +40,15 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
-from zojax.estimators import chain, estimate_gradient, forward
+from zojax.estimators import chain, forward
 from zojax.samplers import Sampler, sphere
-from zojax.transforms import project_to_box, scale_by_zo_adamm, skip_nonfinite, weight_decay_links
+from zojax.transforms import (
+    estimate_then,
+    project_to_box,
+    scale_by_zo_adamm,
+    skip_nonfinite,
+    weight_decay_links,
+)
 
 
 def zo_adamm(
@@ -56,6 +63,7 @@ def zo_adamm(
     eps: ArrayLike = 0.0,
     amsgrad: bool = True,
     box: tuple[Any, Any] | None = None,
+    history: int | None = None,
     weight_decay: ArrayLike = 0.0,
     weight_decay_mask: Any = None,
     accumulate: int = 1,
@@ -77,6 +85,8 @@ def zo_adamm(
       amsgrad: whether v̂ is the maximum (5), else v.
       box: (lower, upper), numbers or trees like params; None for none. Params are expected inside;
         those that are not are brought in by the first step.
+      history: steps that moments are made from anew in every step, at least 1; None keeps them
+        instead. See `zojax.transforms.estimate_then`.
       weight_decay: λ, at least 0, in x ← x - η (u + λ x) for an update η u of the equations above.
       weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
       accumulate: calls that a step is made of, each with a part of a batch; see
@@ -87,7 +97,8 @@ def zo_adamm(
 
     Raises:
       TypeError: if the key is no typed key.
-      ValueError: if a number is out of range, or a lower bound is above its upper one.
+      ValueError: if a number is out of range, `sampler` cannot draw again what a history needs, or
+        a lower bound is above its upper one.
 
     Examples:
       >>> import jax, jax.numpy as jnp, optax, zojax
@@ -106,16 +117,17 @@ def zo_adamm(
     """
     _checks.learning_rate(learning_rate=learning_rate)
     links = [
-        estimate_gradient(
+        *estimate_then(
+            scale_by_zo_adamm(b1, b2, eps, amsgrad),
             key,
             sampler,
             forward(radius, num_queries),
+            history=history,
             accumulate=accumulate,
             chunk_size=chunk_size,
             axis_name=axis_name,
             axes=axes,
         ),
-        scale_by_zo_adamm(b1, b2, eps, amsgrad),
         *weight_decay_links(weight_decay, weight_decay_mask),
         optax.scale_by_learning_rate(learning_rate),
     ]

@@ -9,7 +9,8 @@ elementwise, with v_0 = 0, without bias correction. x is `params`, f is `value_f
 `radius`, K is `num_queries`, η is `learning_rate`, β₂ is `b2` and ζ is `eps_root`.
 
 Costs K + 1 loss evaluations a step: forward differences share the loss at x; K = 10 and r are those
-of `zojax.r_adazo`, whose baseline this is. Stores one float32 tree like params and a few scalars.
+of `zojax.r_adazo`, whose baseline this is. Stores one float32 tree like params and a few scalars;
+with `history=h`, h K scalars in its place, for h K regenerations of the directions a step.
 
 Reference: Tieleman and Hinton, "Lecture 6.5 - RMSProp", Coursera: Neural Networks for Machine
 Learning, 2012, fed with zeroth-order estimates as a baseline in Shu, Zhang, He, Dai, "Refining
@@ -31,9 +32,14 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
-from zojax.estimators import chain, estimate_gradient, forward
+from zojax.estimators import chain, forward
 from zojax.samplers import Sampler, gaussian
-from zojax.transforms import in_float32, skip_nonfinite, weight_decay_links
+from zojax.transforms import (
+    estimate_then,
+    in_float32,
+    skip_nonfinite,
+    weight_decay_links,
+)
 
 
 def zo_rmsprop(
@@ -45,6 +51,7 @@ def zo_rmsprop(
     sampler: Sampler = gaussian(),
     b2: ArrayLike = 0.99,
     eps_root: ArrayLike = 1e-8,
+    history: int | None = None,
     weight_decay: ArrayLike = 0.0,
     weight_decay_mask: Any = None,
     accumulate: int = 1,
@@ -62,6 +69,8 @@ def zo_rmsprop(
       sampler: the law of z.
       b2: β₂, at least 0 and below 1.
       eps_root: ζ, above 0: alone it keeps 0/0 away.
+      history: steps that moments are made from anew in every step, at least 1; None keeps them
+        instead. See `zojax.transforms.estimate_then`.
       weight_decay: λ, at least 0, in x ← x - η (u + λ x) for an update η u of the equations above.
       weight_decay_mask: a tree of booleans, or a function from params to one, as optax takes it.
       accumulate: calls that a step is made of, each with a part of a batch; see
@@ -93,16 +102,17 @@ def zo_rmsprop(
     _checks.below_one(b2=b2)
     _checks.positive(eps_root=eps_root)
     links = chain(
-        estimate_gradient(
+        *estimate_then(
+            in_float32(optax.scale_by_rms(b2, eps_root, eps_in_sqrt=True, bias_correction=False)),
             key,
             sampler,
             forward(radius, num_queries),
+            history=history,
             accumulate=accumulate,
             chunk_size=chunk_size,
             axis_name=axis_name,
             axes=axes,
         ),
-        in_float32(optax.scale_by_rms(b2, eps_root, eps_in_sqrt=True, bias_correction=False)),
         *weight_decay_links(weight_decay, weight_decay_mask),
         optax.scale_by_learning_rate(learning_rate),
     )

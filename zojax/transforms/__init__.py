@@ -8,10 +8,8 @@ from zojax.transforms._in_float32 import in_float32 as in_float32
 from zojax.transforms._orthogonalize import orthogonalize as orthogonalize
 from zojax.transforms._r_adazo import ScaleByRAdazoState as ScaleByRAdazoState
 from zojax.transforms._r_adazo import scale_by_r_adazo as scale_by_r_adazo
-from zojax.transforms._replayed_adam import ReplayedAdamState as ReplayedAdamState
-from zojax.transforms._replayed_adam import (
-    estimate_with_replayed_adam as estimate_with_replayed_adam,
-)
+from zojax.transforms._replayed import ReplayedState as ReplayedState
+from zojax.transforms._replayed import estimate_then as estimate_then
 from zojax.transforms._rest_large_weights import RestLargeWeightsState as RestLargeWeightsState
 from zojax.transforms._rest_large_weights import rest_large_weights as rest_large_weights
 from zojax.transforms._round_stochastically import (
