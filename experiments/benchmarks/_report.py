@@ -77,4 +77,7 @@ def _shown(value: Any) -> str:
         return ""
     if isinstance(value, list):
         return f"{len(value)} points"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    # Learning rates would be 0.000.
+    return f"{value:.3f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.2g}"

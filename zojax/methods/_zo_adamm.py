@@ -12,8 +12,8 @@ entries, f is `value_fn`, shape (); r is `radius`, K is `num_queries`, η is `le
 β₂ are `b1` and `b2`, ε is `eps`, and Π is the projection to `box`, if there is one.
 
 Costs K + 1 loss evaluations a step: forward differences with K = 10, as in the official code, share
-the loss at x. Stores three float32 trees like params (two without `amsgrad`) and a few scalars; with
-`history=h`, h K scalars in their place, for h K regenerations of the directions a step.
+the loss at x. Stores three float32 trees like params (two without `amsgrad`) and a few scalars;
+with `history=h`, h K scalars in their place, for h K regenerations of the directions a step.
 
 Reference: Chen, Liu, Xu, Li, Lin, Hong, Cox, "ZO-AdaMM: zeroth-order adaptive momentum method for
 black-box optimization", NeurIPS 2019, arXiv:1910.06513, and its official code.
