@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from experiments._results import Results
+from experiments._results import Results, Row
+from experiments._synthetic_table import ESTIMATORS, PUBLISHED, mean_logs
 
 # What programs of benchmarks.peers are called in the figure, from the best to the worst.
 _PEERS = {
@@ -112,8 +114,50 @@ def _accelerators(results: Results) -> Figure | None:
     return figure
 
 
+def _functions(results: Results) -> Figure | None:
+    """Ln of the mean loss against loss evaluations, beside what ZoAR's authors publish."""
+    rows = results.rows("synthetic")
+    if not rows:
+        return None
+    functions = list(dict.fromkeys(function for function, _ in PUBLISHED))
+    figure = Figure(figsize=(10, 3), layout="constrained")
+    panels = dict(zip(functions, figure.subplots(1, len(functions), sharex=True), strict=True))
+    for function, panel in panels.items():
+        for row in rows:
+            if row["function"] == function:
+                _draw_function(panel, row)
+        panel.set_title(function, fontsize=10)
+        panel.tick_params(labelsize=8)
+        panel.grid(visible=True, alpha=0.3)
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[functions[0]].set_ylabel("ln of the loss")
+    figure.supxlabel("thousands of loss evaluations", fontsize=10)
+    named = {line.get_label(): line for line in panels[functions[0]].get_lines()}
+    # The crosses last.
+    shown = sorted(named.values(), key=lambda line: line.get_linestyle() == "None")
+    figure.legend(handles=shown, loc="outside right upper", fontsize=8, frameon=False)
+    return figure
+
+
+def _draw_function(panel: Any, row: Row) -> None:
+    place = ESTIMATORS.index(row["estimator"])
+    names = ("forward differences", "averaged baseline", "zoar, history of 5")
+    color = ("0.5", "C0", "C3")[place]
+    queries = row["settings"]["num_queries"]
+    # Forward differences evaluate the loss at the params as well.
+    in_thousands = (queries + (row["estimator"] == "Vanilla")) / 1000
+    evaluations = [step * in_thousands for step in row["steps"]]
+    style = "-" if row["rule"] == "ZO-AdaMM" else "--"
+    label = f"{names[place]}, {row['rule']}"
+    panel.plot(evaluations, mean_logs(row), style, color=color, label=label, linewidth=1.2)
+    published = PUBLISHED[row["function"], row["rule"]][place]
+    if published is not None:
+        panel.plot(evaluations[-1:], [published], "x", color=color, label="published, at the end")
+
+
 FIGURES: dict[str, Callable[[Results], Figure | None]] = {
     "methods": _methods,
     "peers": _peers,
     "accelerators": _accelerators,
+    "functions": _functions,
 }
