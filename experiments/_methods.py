@@ -44,6 +44,7 @@ Method = Callable[..., optax.GradientTransformationExtraArgs]
 _NONE = Axes()
 _LAWS = ("gaussian", "rademacher", "sphere", "coordinate", "factored")
 _DENSE = ("gaussian", "rademacher")
+_FACTORED = ("factored", *(law for law in _LAWS if law != "factored"))
 _SIGNS = ("rademacher", *(law for law in _LAWS if law != "rademacher"))
 _SPHERE = ("sphere", *(law for law in _LAWS if law != "sphere"))
 
@@ -162,19 +163,24 @@ def _simple(method: Callable[..., Any], **options: Any) -> Method:
     return make
 
 
-def _zo_muon(
-    settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
-) -> optax.GradientTransformationExtraArgs:
-    return zojax.zo_muon(
-        settings.rate,
-        key,
-        # The ratio in the paper's code for vision models; its code for OPT-13B has 1e-5.
-        learning_rate_1d=scaled(1e-2, settings.rate),
-        num_queries=settings.num_queries,
-        rank=settings.sampler_rank,
-        chunk_size=chunk_size,
-        **_common(settings, axes),
-    )
+def _two_rates(method: Callable[..., Any]) -> Method:
+    """A method of matrices, which has another rate for the other leaves."""
+
+    def make(
+        settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
+    ) -> optax.GradientTransformationExtraArgs:
+        return method(
+            settings.rate,
+            key,
+            # The ratio in ZO-Muon's code for vision models; its code for OPT-13B has 1e-5.
+            learning_rate_1d=scaled(1e-2, settings.rate),
+            num_queries=settings.num_queries,
+            rank=settings.sampler_rank,
+            chunk_size=chunk_size,
+            **_common(settings, axes),
+        )
+
+    return make
 
 
 def _own_law(method: Callable[..., Any], **options: Any) -> Method:
@@ -275,19 +281,42 @@ METHODS: dict[str, Recipe] = {
     "mezo_adam": Recipe(_simple(zojax.mezo_adam), _pairs, 1e-3, 1e-2, prefix_learning_rate=3e-2),
     "mezo_bcd": Recipe(_simple(zojax.mezo_bcd), _pairs, 1e-3, 3e-2, samplers=_DENSE),
     "zo_muon": Recipe(
-        _zo_muon, _around_base, 1e-2, 1e-2, num_queries=4, samplers=("factored",), sampler_rank=64
+        _two_rates(zojax.zo_muon),
+        _around_base,
+        1e-2,
+        1e-2,
+        num_queries=4,
+        samplers=("factored",),
+        sampler_rank=64,
+    ),
+    "zo_mopi": Recipe(
+        _two_rates(zojax.zo_mopi),
+        _around_base,
+        1e-2,
+        1e-2,
+        num_queries=4,
+        samplers=("factored",),
+        sampler_rank=64,
     ),
     "loren": Recipe(
         _own_law(zojax.loren), _no_base, 1e-4, 3e-3, num_queries=6, samplers=("gaussian",)
     ),
+    "eggroll": Recipe(
+        _simple(zojax.eggroll), _pairs, 1e-2, 1e-1, num_queries=8, samplers=_FACTORED
+    ),
     # Its learning rate is a length, that of a step over the root of the weights.
-    "fzoo": Recipe(_simple(zojax.fzoo), _one_sided, 3e-4, 3e-3, num_queries=8, samplers=_SIGNS),
-    "hizoo": Recipe(_own_law(zojax.hizoo), _pairs_and_base, 1e-4, 1e-2, samplers=("gaussian",)),
+    "fzoo": Recipe(_simple(zojax.fzoo), _one_sided, 1e-2, 1e-1, num_queries=8, samplers=_SIGNS),
+    "hizoo": Recipe(_own_law(zojax.hizoo), _pairs_and_base, 3e-4, 3e-2, samplers=("gaussian",)),
     "lozo": Recipe(
         _low_rank(zojax.lozo), _pairs, 3e-4, 3e-2, samplers=("factored",), sampler_rank=2
     ),
+    "meazo": Recipe(_simple(zojax.meazo), _pairs, 1e-3, 1e-2),
+    "spsa": Recipe(_simple(zojax.spsa), _pairs, 6e-4, 6e-2, samplers=_SIGNS),
     "subzero": Recipe(
         _low_rank(zojax.subzero), _pairs, 3e-4, 3e-2, samplers=("factored",), sampler_rank=8
+    ),
+    "tezo": Recipe(
+        _low_rank(zojax.tezo), _pairs, 1e-3, 1e-2, samplers=("factored",), sampler_rank=32
     ),
     "r_adazo": Recipe(_simple(zojax.r_adazo), _one_sided, 3e-4, 3e-3, num_queries=10),
     # As on language models: the last 16 pairs, and plain momentum for the first 30 steps.

@@ -16,7 +16,7 @@ LAYERS = [
     {"_typing", "_trees", "_dtypes", "_axis_blocks", "_thresholds"},
     {"_measurement"},
     {"_checks", "_mesh"},
-    {"_schedule"},
+    {"_orthonormal", "_schedule"},
     {"noise"},
     {"recipes"},
     {"samplers"},

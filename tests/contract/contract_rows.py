@@ -67,6 +67,34 @@ def by_leaf_and_row(params):
     return {name: zojax.Slices(name) if name == "w" else name for name in params}
 
 
+def zo_mopi(
+    learning_rate,
+    key,
+    num_queries,
+    radius,
+    rank,
+    period,
+    components,
+    momentum,
+    weight_decay,
+    accumulate=1,
+):
+    """As zo_muon above."""
+    return methods.zo_mopi(
+        learning_rate,
+        key,
+        learning_rate_1d=learning_rate,
+        num_queries=num_queries,
+        radius=radius,
+        rank=rank,
+        period=period,
+        components=components,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        accumulate=accumulate,
+    )
+
+
 # What each method promises with options that use all of its state.
 METHODS = {
     "ar1_zo": Row(
@@ -95,6 +123,13 @@ METHODS = {
         2,
         5.0,
         static=("interval", "projection_steps", "projected", "chunk_size", "accumulate"),
+    ),
+    "eggroll": Row(
+        methods.eggroll,
+        {**SEVERAL, "rule": optax.trace(0.5), "weight_decay": 1e-3},
+        8,
+        learning_rate=0.06,
+        static=(*CHUNKED, "fitness", "antithetic", "num_groups"),
     ),
     "fzoo": Row(
         methods.fzoo,
@@ -128,6 +163,13 @@ METHODS = {
         {"num_queries": 2, "rank": 1, "period": 3, "momentum": 0.5, "weight_decay": 1e-3, **WIDE},
         4,
         static=(*CHUNKED, "rank", "period", "views", "bits"),
+    ),
+    "meazo": Row(
+        methods.meazo,
+        {"num_queries": 2, "eps": 1e-3, "weight_decay": 1e-3, **WIDE},
+        4,
+        learning_rate=0.05,
+        static=CHUNKED,
     ),
     "mezo": Row(
         methods.mezo,
@@ -166,11 +208,26 @@ METHODS = {
         1.2,  # weights that grow come to rest
         static=(*CHUNKED, "views"),
     ),
+    "spsa": Row(
+        methods.spsa,
+        {"num_queries": 2, "stability": 5.0, "weight_decay": 1e-3, **WIDE},
+        4,
+        learning_rate=0.07,
+        static=CHUNKED,
+    ),
     "subzero": Row(
         methods.subzero,
         {"num_queries": 2, "rank": 1, "period": 3, "weight_decay": 1e-3, **WIDE},
         4,
         static=(*CHUNKED, "rank", "period", "views", "bits"),
+    ),
+    "tezo": Row(
+        methods.tezo,
+        {"num_queries": 2, "rank": 2, "eps": 1e-3, "weight_decay": 1e-3, **WIDE},
+        4,
+        1.0,  # two of the six dimensions of the matrix can be reached, by a rule that leaves them
+        0.01,
+        static=(*CHUNKED, "rank", "variant", "views", "bits"),
     ),
     "unbiased_zo": Row(
         methods.unbiased_zo,
@@ -189,6 +246,20 @@ METHODS = {
         5.0,
         learning_rate=0.01,
         static=("warmup_steps", "anneal_steps", "bits", "chunk_size", "accumulate"),
+    ),
+    "zo_mopi": Row(
+        zo_mopi,
+        {
+            **SEVERAL,
+            "rank": 2,
+            "period": 3,
+            "components": 1,
+            "momentum": 0.5,
+            "weight_decay": 1e-3,
+        },
+        5,
+        learning_rate=0.1,
+        static=("num_queries", "rank", "period", "components", "accumulate"),
     ),
     "zo_muon": Row(
         zo_muon,

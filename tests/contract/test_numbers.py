@@ -42,6 +42,7 @@ OPTIONAL = {
     ("selected", "elite"),
     ("scale_by_zo_adamm", "initial_second_moment"),
     ("subzero", "period"),
+    ("zo_mopi", "period"),
     ("zo_muon", "period"),
 }
 # Where inf says that there is no bound, and an array has one for each entry.

@@ -32,6 +32,7 @@ BASES = zojax.factored(2, left="haar", core="gaussian", right="haar", left_perio
 
 # name -> method, learning rate, options
 METHODS: dict[str, tuple[Callable[..., Any], float, dict[str, Any]]] = {
+    "meazo": (zojax.meazo, 0.005, EIGHT),
     "mezo": (zojax.mezo, 0.02, EIGHT),
     "mezo, packed signs": (zojax.mezo, 0.02, {**EIGHT, "sampler": zojax.rademacher()}),
     "mezo, sphere": (zojax.mezo, 0.02, {**EIGHT, "sampler": zojax.sphere()}),
@@ -41,13 +42,17 @@ METHODS: dict[str, tuple[Callable[..., Any], float, dict[str, Any]]] = {
     "mezo_adam": (zojax.mezo_adam, 0.01, EIGHT),
     "mezo_adam, replayed": (zojax.mezo_adam, 0.01, {**EIGHT, "history": 2, "eps": 1e-3}),
     "mezo_bcd": (zojax.mezo_bcd, 0.02, EIGHT),
+    "zo_mopi": (partial(zojax.zo_mopi, learning_rate_1d=0.01), 0.02, {**EIGHT, "rank": 2}),
     "zo_muon": (partial(zojax.zo_muon, learning_rate_1d=0.01), 0.02, {**EIGHT, "rank": 2}),
     "loren": (zojax.loren, 0.005, EIGHT),
     "r_adazo": (zojax.r_adazo, 0.01, EIGHT),
+    "eggroll": (zojax.eggroll, 0.1, {**EIGHT, "fitness": "centered"}),
     "fzoo": (zojax.fzoo, 0.01, EIGHT),
     "hizoo": (zojax.hizoo, 0.02, {**EIGHT, "curvature_rate": 0.1}),
     "lozo": (zojax.lozo, 0.02, {**EIGHT, "rank": 2, "period": 2, "momentum": 0.5}),
+    "spsa": (zojax.spsa, 0.03, EIGHT),
     "subzero": (zojax.subzero, 0.02, {**EIGHT, "rank": 2, "period": 2}),
+    "tezo": (zojax.tezo, 0.01, {**EIGHT, "rank": 2, "eps": 1e-3}),
     "zoar": (zojax.zoar, 0.01, {**EIGHT, "history": 2}),
     "conmezo": (zojax.conmezo, 0.01, EIGHT),
     "kerzoo": (zojax.kerzoo, 0.02, EIGHT),

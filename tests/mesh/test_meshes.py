@@ -19,7 +19,8 @@ ON_THREE_AXES = [
     ("r_adazo", "zoar", "zo_adamm"),
     ("conmezo", "mezo_gv", "kerzoo", "sparse_mezo"),
     ("dizo", "zo_adamu", "unbiased_zo"),
-    ("fzoo", "hizoo", "lozo", "subzero"),
+    ("eggroll", "fzoo", "hizoo", "lozo"),
+    ("meazo", "spsa", "subzero", "tezo", "zo_mopi"),
 ]
 # Those that draw, evaluate or apply directions in ways of their own. The others differ from them in
 # what is done to the entries of an update, or to directions once they are drawn.

@@ -11,6 +11,7 @@ from zojax.estimators._chain import chain as chain
 from zojax.estimators._estimate_gradient import EstimateGradientState as EstimateGradientState
 from zojax.estimators._estimate_gradient import estimate_gradient as estimate_gradient
 from zojax.estimators._estimator import Estimator as Estimator
+from zojax.estimators._fitness_shaped import fitness_shaped as fitness_shaped
 from zojax.estimators._forward import forward as forward
 from zojax.estimators._kernel_weighted import kernel_weighted as kernel_weighted
 from zojax.estimators._leave_one_out import leave_one_out as leave_one_out

@@ -2,7 +2,8 @@
 
 A coefficient is linear in the losses, and the loss of a batch is the mean of those of its parts. So
 the mean of the coefficients is the coefficient of the whole batch, to rounding, and nothing of the
-size of params waits for the last call.
+size of params waits for the last call. Where it is not linear, `Estimator.shape` makes it of the
+mean losses.
 """
 
 from typing import Any, NamedTuple

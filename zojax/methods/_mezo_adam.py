@@ -14,6 +14,12 @@ in every step from the scalars s of the last h steps and directions drawn anew: 
 step h both give the same params, up to rounding; after that the second is Adam started h steps ago,
 which leaves out a share β₁^h of m and β₂^h of v.
 
+AdaMeZO (arXiv:2605.00650, ICML 2026) is this with `history=10, b1=0.7, b2=0.9, eps=3e-6`. Its code
+steps along a/(√b + 1e-5), with a and b the sums of the last ten estimates and of their squares with
+the weights β₁^i and β₂^i, and has a factor of 100 in front. But for what is added to the root, that
+is (3) times (1 - β₁^t)/(1 - β₁) √((1 - β₂)/(1 - β₂^t)): 1 in the first step, 1.37 in the fifth, and
+1.05 in the end.
+
 Costs 2 n loss evaluations a step, and with `history` h n regenerations of the directions.
 
 Reference: Malladi, Gao, Nichani, Damian, Lee, Chen, Arora, "Fine-Tuning Language Models with Just

@@ -52,15 +52,14 @@ Departures:
 
 from typing import Any
 
-import jax
 import optax
 from jax.typing import ArrayLike
 
 from zojax import _checks
 from zojax._mesh import Axes, AxisName
-from zojax._typing import Key, Params
+from zojax._typing import Key
 from zojax.estimators import central, chain, estimate_gradient, forward
-from zojax.samplers import Views, factored, last_axis_rows
+from zojax.samplers import Views, factored, last_axis_rows, matrix_or_other
 from zojax.transforms import orthogonalize, skip_nonfinite, weight_decay_links
 
 
@@ -169,15 +168,4 @@ def zo_muon(
     rates = {"matrix": learning_rate, "other": learning_rate_1d}
     scale = {kind: optax.scale_by_learning_rate(rate) for kind, rate in rates.items()}
     decay = weight_decay_links(weight_decay, weight_decay_mask)
-    return skip_nonfinite(chain(*links, *decay, optax.partition(scale, _kinds(views))))
-
-
-def _kinds(views: Views) -> Any:
-    """Params -> for every leaf which learning rate it has."""
-
-    def kinds(params: Params) -> Params:
-        return jax.tree.map_with_path(
-            lambda path, leaf: "other" if views(path, leaf) is None else "matrix", params
-        )
-
-    return kinds
+    return skip_nonfinite(chain(*links, *decay, optax.partition(scale, matrix_or_other(views))))

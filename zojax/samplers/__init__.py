@@ -2,6 +2,7 @@
 
 from zojax.samplers._kernel_views import kernels_as_matrices as kernels_as_matrices
 from zojax.samplers._masks import matrices as matrices
+from zojax.samplers._masks import matrix_or_other as matrix_or_other
 from zojax.samplers._masks import vectors as vectors
 from zojax.samplers._sampler import Sampler as Sampler
 from zojax.samplers._subspace import Subspace as Subspace

@@ -1,4 +1,4 @@
-"""Masks, as optax takes them, of the leaves that are matrices."""
+"""Masks and labels, as optax takes them, of the leaves that are matrices."""
 
 from collections.abc import Callable
 
@@ -24,3 +24,13 @@ def vectors(views: Views) -> Callable[[Params], Params]:
         return jax.tree.map(lambda is_matrix: not is_matrix, matrices(views)(params))
 
     return mask
+
+
+def matrix_or_other(views: Views) -> Callable[[Params], Params]:
+    """Params -> for every leaf "matrix" or "other", as optax.partition takes them."""
+
+    def labels(params: Params) -> Params:
+        kinds = {True: "matrix", False: "other"}
+        return jax.tree.map(kinds.__getitem__, matrices(views)(params))
+
+    return labels

@@ -30,6 +30,9 @@ class Subspace(NamedTuple):
       leave: `(inner, kept, local, state, params) -> kept`.
       lift: `(state, x, rest, params) -> updates`; `rest`, a tree like params, has the leaves that
         have no coordinates.
+      lift_squares: `(state, x, rest, params) -> tree`, what `lift` is with every entry of the
+        directions of coordinates squared: from second moments of coordinates those of the entries
+        of params, if coordinates are uncorrelated. None if nobody knows.
     """
 
     init: Callable[[optax.GradientTransformation, Params], Any]
@@ -38,3 +41,4 @@ class Subspace(NamedTuple):
     enter: Callable[[optax.GradientTransformation, Any, Any, Any, jax.Array, Params], Any]
     leave: Callable[[optax.GradientTransformation, Any, Any, Any, Params], Any]
     lift: Callable[[Any, Params, Params, Params], Params]
+    lift_squares: Callable[[Any, Params, Params, Params], Params] | None = None

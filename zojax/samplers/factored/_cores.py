@@ -1,5 +1,7 @@
 """The cores of factored directions as coordinates: Z = scale · L · x · Rᵀ with L and R kept."""
 
+import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -72,17 +74,19 @@ def core_space(
 
         return jax.lax.cond(moved, carried, lambda: kept)
 
-    def lift(state, x: Params, rest: Params, params: Params) -> Params:
+    def lift(state, x: Params, rest: Params, params: Params, power: int = 1) -> Params:
         leaves, treedef = jax.tree.flatten(params)
         lifted, cores, matrices = jax.tree.leaves(rest), jax.tree.leaves(x), seen(params)
         places = [place for place, matrix in enumerate(matrices) if matrix is not None]
         for index, place in enumerate(places):
-            left, right = (state[side][index] if side in state else None for side in _SIDES)
+            kept = (state[side][index] if side in state else None for side in _SIDES)
+            left, right = (None if part is None else part**power for part in kept)
             # One leaf after another, else the updates of all are made before the first is applied.
             core = cores[index]
             if index:
                 core = make_after(lambda core: core, core, lifted[places[index - 1]])
             factors = matrices[place].factors(*fold(kinds, left, core, right))
+            factors = dataclasses.replace(factors, scale=factors.scale**power)
             lifted[place] = factors.draw(leaves[place].shape).astype(leaves[place].dtype)
         return treedef.unflatten(lifted)
 
@@ -93,6 +97,7 @@ def core_space(
         enter=enter,
         leave=lambda inner, kept, local, state, params: local,
         lift=lift,
+        lift_squares=functools.partial(lift, power=2),
     )
 
 

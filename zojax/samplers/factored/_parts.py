@@ -1,11 +1,9 @@
 """Drawing the parts of factored directions, for all matrices at once."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 
-from zojax._mesh import replicated
+from zojax._orthonormal import orthonormal
 from zojax._typing import Key, Params
 from zojax.noise import Law, Role, _keys, draw_arrays, gaussian_law
 from zojax.samplers.factored._matrices import Kinds, Matrix
@@ -25,7 +23,7 @@ def draw_part(
     places = [place for place, matrix in enumerate(leaves) if matrix is not None]
     keys = _keys.leaf_keys(key, params, _ROLES[side])[jnp.array(places)]
     if kind == "haar":
-        return [_orthonormal(part) for part in _draw(gaussian_law(32), keys, shapes)]
+        return [orthonormal(part) for part in _draw(gaussian_law(32), keys, shapes)]
     return _draw(gaussian_law(kinds.bits), keys, shapes)
 
 
@@ -78,26 +76,3 @@ def past_part(
 def begins(period: int | None, step: jax.Array) -> jax.Array:
     """Whether a part that is kept for `period` steps is drawn anew in this one."""
     return step % period == 0 if period is not None else step == 0
-
-
-def _orthonormal(g: jax.Array) -> jax.Array:
-    """Columns with the uniform (Haar) law from a gaussian matrix, float32.
-
-    The Q of the QR decomposition whose R has a positive diagonal (another choice of signs is not
-    uniform), by Gram-Schmidt, each column cleaned twice, which makes them orthogonal to rounding.
-    Not by jnp.linalg.qr: several such calls in one program can wait for each other forever on a CPU
-    of two cores (jax 0.10.2).
-    """
-    exact = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
-    # On a mesh all devices do the same: cut, sums and columns would be sent for in every round.
-    g = replicated(g)
-
-    def add(column: jax.Array, q: jax.Array) -> jax.Array:
-        v = jax.lax.dynamic_index_in_dim(g, column, -1, keepdims=False)
-        for _ in range(2):
-            v = v - exact("...mr,...r->...m", q, exact("...mr,...m->...r", q, v))
-        v = v / jnp.linalg.norm(v, axis=-1, keepdims=True)
-        return replicated(jax.lax.dynamic_update_index_in_dim(q, replicated(v), column, -1))
-
-    none = replicated(jnp.zeros_like(g))
-    return replicated(jax.lax.fori_loop(0, g.shape[-1], add, none))
