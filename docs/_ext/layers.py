@@ -60,7 +60,11 @@ def _entry(name: str) -> Iterator[str]:
     is_card = len((card.__doc__ or "").splitlines()) > 1
     if is_card and card.__name__.endswith(f"._{short}"):
         yield from (f".. automodule:: {card.__name__}", "   :no-index:", "")
-    yield from (f".. {_kind(found)}:: {name}", "")
+    yield f".. {_kind(found)}:: {name}"
+    # The fields of a tuple are in its docstring.
+    if inspect.isclass(found) and not issubclass(found, tuple):
+        yield "   :members:"
+    yield ""
 
 
 def _kind(found: object) -> str:
