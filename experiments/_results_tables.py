@@ -158,6 +158,22 @@ def _synthetic(results: Results) -> str:
     return markdown(["estimator", "rule", *functions], rows)
 
 
+def _control(results: Results) -> str:
+    """What methods reached where there is no gradient."""
+    rows = [
+        [
+            row["problem"],
+            row["method"],
+            f"{row['learning rate']:g}{'*' if row['at the end of the grid'] else ''}",
+            row["score"],
+            f"{row['before']:.3f}",
+            f"{row['after']:.3f} ± {row['deviation']:.3f}",
+        ]
+        for row in results.rows("control")
+    ]
+    return markdown(["problem", "method", "learning rate", "score", "before", "after"], rows)
+
+
 TABLES: dict[str, Callable[[Results], str]] = {
     "memory": _by_form("memory", "peak / inference"),
     "speed": _by_form("speed", "step / two forwards"),
@@ -167,6 +183,7 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "costs": _costs,
     "digits": _digits,
     "synthetic": _synthetic,
+    "control": _control,
 }
 
 

@@ -76,3 +76,13 @@ def test_a_comparison_is_drawn_as_a_table_and_as_curves(tmp_path):
     line = "| zoar | 0.0003* | 600 | 0.500 ± 0.100 | 90.0% ± 2.0% | not reached | 2.00 |"
     assert _results_tables.TABLES["compare"](results).endswith(line)
     assert _results_figures.draw(results, tmp_path) == ["methods.svg"]
+
+
+def test_what_methods_reached_without_gradients_is_a_table(tmp_path):
+    row = {
+        **{"problem": "cart pole", "method": "mezo", "learning rate": 0.03, "score": "reward"},
+        **{"at the end of the grid": False, "before": 0.1, "after": 0.5, "deviation": 0.02},
+    }
+    (tmp_path / "control.jsonl").write_text(json.dumps(row) + "\n")
+    line = "| cart pole | mezo | 0.03 | reward | 0.100 | 0.500 ± 0.020 |"
+    assert _results_tables.TABLES["control"](Results(tmp_path)).endswith(line)
