@@ -158,6 +158,25 @@ def _synthetic(results: Results) -> str:
     return markdown(["estimator", "rule", *functions], rows)
 
 
+def _attack(results: Results) -> str:
+    """Mean queries of the attacks, and the share that succeeded: methods against laws."""
+    found = {
+        (row["estimator"], row["rule"], row["directions"]): row for row in results.rows("attack")
+    }
+    laws = list(dict.fromkeys(law for *_, law in found))
+    kinds = dict.fromkeys((estimator, rule) for estimator, rule, _ in found)
+
+    def cell(row: Row | None) -> str:
+        if row is None:
+            return ""
+        mark = "*" if row["at the end of the grid"] else ""
+        spread = f"{row['mean queries']:.0f} ± {row['deviation over seeds']:.0f}"
+        return f"{spread}, {row['succeeded']:.0%}{mark}"
+
+    rows = [[*kind, *(cell(found.get((*kind, law))) for law in laws)] for kind in kinds]
+    return markdown(["estimator", "rule", *laws], rows)
+
+
 def _control(results: Results) -> str:
     """What methods reached where there is no gradient."""
     rows = [
@@ -183,6 +202,7 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "costs": _costs,
     "digits": _digits,
     "synthetic": _synthetic,
+    "attack": _attack,
     "control": _control,
 }
 

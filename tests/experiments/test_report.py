@@ -78,6 +78,20 @@ def test_a_comparison_is_drawn_as_a_table_and_as_curves(tmp_path):
     assert _results_figures.draw(results, tmp_path) == ["methods.svg"]
 
 
+def test_attacks_are_a_table_of_methods_against_laws(tmp_path):
+    row = {
+        **{"estimator": "central", "rule": "sign", "at the end of the grid": True},
+        **{"succeeded": 0.98, "mean queries": 210.4, "deviation over seeds": 9.6},
+    }
+    rows = [row | {"directions": law} for law in ("sphere", "gaussian")]
+    rows.append(rows[1] | {"rule": "descent", "at the end of the grid": False})
+    (tmp_path / "attack.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert _results_tables.TABLES["attack"](Results(tmp_path)).splitlines()[2:] == [
+        "| central | sign | 210 ± 10, 98%* | 210 ± 10, 98%* |",
+        "| central | descent | | 210 ± 10, 98% |",
+    ]
+
+
 def test_what_methods_reached_without_gradients_is_a_table(tmp_path):
     row = {
         **{"problem": "cart pole", "method": "mezo", "learning rate": 0.03, "score": "reward"},

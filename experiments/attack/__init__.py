@@ -1,0 +1,1 @@
+"""A black-box attack on a classifier of digits: pixels are moved by what the classifier says."""
