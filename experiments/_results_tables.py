@@ -146,6 +146,23 @@ def _digits(results: Results) -> str:
     return markdown(header, [first, *rows])
 
 
+def _real_text(results: Results) -> str:
+    """Every run: two learning rates a method."""
+    rows = [
+        [
+            row["model"],
+            row["method"],
+            f"{row['learning rate']:g}",
+            f"{row['loss evaluations']:,}",
+            f"{row['validation loss before']:.3f} → {row['after']:.3f}",
+            f"{row['test accuracy before']:.1%} → {row['test accuracy after']:.1%}",
+        ]
+        for row in results.rows("real_text")
+    ]
+    header = ["model", "method", "learning rate", "loss evaluations", "validation loss"]
+    return markdown([*header, "test accuracy"], rows)
+
+
 def _synthetic(results: Results) -> str:
     """The logarithm of the final loss: estimators and rules against functions."""
     found = {
@@ -201,6 +218,7 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "compare": _compare,
     "costs": _costs,
     "digits": _digits,
+    "real_text": _real_text,
     "synthetic": _synthetic,
     "attack": _attack,
     "control": _control,
