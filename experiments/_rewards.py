@@ -8,6 +8,7 @@ The model writes the likeliest text for each prompt of a batch, and a function o
 
 `--objective reward:MODULE:FUNCTION` names it. It runs on the host, once for all points that are
 evaluated side by side. A method needs nothing else of a model: no gradient, no log probabilities.
+It takes one device: a program over several that waits for the host can wait for ever.
 Who has a reward that JAX can compute writes it into a `value_fn` of their own, and stays on the
 device (`tasks.f1_loss` is one).
 

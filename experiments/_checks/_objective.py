@@ -11,6 +11,12 @@ def check_objective(settings: Any) -> None:
     name = settings.objective
     if name.startswith(PREFIX):
         load_reward(name)
+        # A program over several devices that waits for the host can wait for ever.
+        if settings.mesh is not None:
+            raise ValueError(
+                f"objective {name!r} asks the host for rewards, which takes one device; got mesh "
+                f"{settings.mesh!r}: leave it out"
+            )
     elif name not in OBJECTIVES:
         raise ValueError(
             f"objective {name!r} is unknown; choose from {', '.join(OBJECTIVES)}, "

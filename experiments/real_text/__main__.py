@@ -51,7 +51,7 @@ class Model(NamedTuple):
 
 
 MODELS = {
-    "minilm": Model(encoder.prepare, "classifier", "lora", (0.032, 0.1), 4000, 128, 600),
+    "minilm": Model(encoder.prepare, "classifier", "lora", (0.032, 0.1), 3000, 128, 600),
     "smollm2": Model(decoder.prepare, "language_model", "none", (0.1, 1.0), 96, 64, 200),
 }
 METHOD_NAMES = ("mezo", "mezo_adam", "loren", "adamw")

@@ -100,6 +100,11 @@ def test_an_objective_is_looked_up_before_anything_is_read(name, message):
         Settings(objective=name)
 
 
+def test_it_takes_one_device():
+    with pytest.raises(ValueError, match="which takes one device; got mesh 'data=2': leave it out"):
+        Settings(objective="reward:experiments.tasks:countdown_reward", mesh="data=2")
+
+
 def test_it_does_not_go_with_a_choice(tokenizer):
     task, _ = tasks.load_task("copa@sample")
     with pytest.raises(ValueError, match="does not go with a task of the kind choice"):
