@@ -41,7 +41,7 @@ COLUMNS = (
 class PostTraining:
     """Settings of post-training."""
 
-    pretraining_steps: int = 600
+    pretraining_steps: int = 400
     """Updates of the model with gradients, on solutions."""
     method: Literal[tuple(METHODS)] = "eggroll"
     """What learns from the rewards."""

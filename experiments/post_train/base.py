@@ -1,7 +1,7 @@
 """A small decoder that has learned to write expressions, and is often wrong: where rewards begin.
 
 It is a Llama of 0.6 million weights that reads characters, trained briefly with AdamW on solutions
-of the puzzles of the train split (see `experiments.tasks._countdown`).
+of puzzles that are in no split (see `experiments.tasks._countdown`).
 """
 
 from pathlib import Path
@@ -80,8 +80,9 @@ def make_tokenizer():
 
 def pretrain(tokenizer, steps: int, batch_size: int = 64) -> Llama:
     """Trains a new model on the next token of solutions; a minute or two on two cores."""
-    _, examples = tasks.load_task("countdown")
-    rows = _rows(tokenizer, [example.candidates[0] for example in examples["train"]])
+    task = tasks.find_task("countdown")
+    shown = [task.example(row).candidates[0] for row in tasks.countdown_puzzles()["shown"]]
+    rows = _rows(tokenizer, shown)
     graphdef, params = nnx.split(Llama(LlamaConfig(**CONFIG), rngs=nnx.Rngs(0)), nnx.Param)
     tx = optax.chain(
         optax.clip_by_global_norm(1.0),

@@ -6,6 +6,7 @@
 
 from experiments.tasks._columns import strip_texts
 from experiments.tasks._countdown import Countdown, solved
+from experiments.tasks._countdown import puzzles as countdown_puzzles
 from experiments.tasks._countdown import reward as countdown_reward
 from experiments.tasks._data import find_task, is_named, kind_of, load_task
 from experiments.tasks._demonstrations import with_demonstrations
@@ -70,6 +71,7 @@ __all__ = [
     "accuracy",
     "accuracy_loss",
     "answer_loss",
+    "countdown_puzzles",
     "countdown_reward",
     "describe",
     "encode_candidates",

@@ -5,8 +5,9 @@
 Numbers are digits from 1 to 9, each is used once, operations are +, - and *, with * first and no
 parentheses, and targets lie between 0 and 99. Whether an expression is right can be checked
 exactly, and most puzzles have several that are: what a reward is for. There are 1,345 puzzles: 165
-choices of numbers, each with the targets that it makes. Every fifth choice is for testing, so no
-puzzle of the test split has the numbers of one that was trained on.
+choices of numbers, each with the targets that it makes. Of five choices two are there to be shown
+with their solutions to a model that is new, two to be trained on and one for testing, so no numbers
+are in two parts.
 """
 
 import dataclasses
@@ -23,7 +24,8 @@ from experiments.tasks._task import Task
 
 _EXPRESSION = re.compile(r"\d(?:[-+*]\d)*")
 _LARGEST = 99
-_TEST = 5
+# Of every five choices of numbers.
+_PARTS = ("test", "shown", "train", "shown", "train")
 
 
 def value(expression: str) -> int | None:
@@ -77,22 +79,27 @@ def _reward(text: str, answer: str) -> float:
     return 0.1 if well_formed else 0.0
 
 
-def puzzles() -> tuple[Rows, Rows]:
-    """All of them, to train and to test on, always in the same order and with the same answers."""
-    generator, parts = np.random.default_rng(0), ([], [])
+def puzzles() -> dict[str, Rows]:
+    """All of them: "shown", "train" and "test", always in the same order with the same answers."""
+    generator = np.random.default_rng(0)
+    parts: dict[str, list] = {part: [] for part in _PARTS}
     for place, numbers in enumerate(itertools.combinations_with_replacement("123456789", 3)):
-        of_target: dict[int, list[str]] = {}
-        for order in sorted(set(itertools.permutations(numbers))):
-            for first, second in itertools.product("+-*", repeat=2):
-                expression = order[0] + first + order[1] + second + order[2]
-                of_target.setdefault(value(expression), []).append(expression)
-        for target, expressions in sorted(of_target.items()):
-            if 0 <= target <= _LARGEST:
-                shown = " ".join(generator.permutation(list(numbers)))
-                answer = str(generator.choice(expressions))
-                row = {"numbers": shown, "target": str(target), "answers": [answer]}
-                parts[place % _TEST == 0].append(row)
+        for target, expressions in sorted(_made_of(numbers).items()):
+            shown = " ".join(generator.permutation(list(numbers)))
+            answer = str(generator.choice(expressions))
+            row = {"numbers": shown, "target": str(target), "answers": [answer]}
+            parts[_PARTS[place % len(_PARTS)]].append(row)
     return parts
+
+
+def _made_of(numbers: Sequence[str]) -> dict[int, list[str]]:
+    """The expressions of three numbers, by what they are worth."""
+    of_target: dict[int, list[str]] = {}
+    for first, second, third in sorted(set(itertools.permutations(numbers))):
+        for one, other in itertools.product("+-*", repeat=2):
+            expression = first + one + second + other + third
+            of_target.setdefault(value(expression), []).append(expression)
+    return {target: found for target, found in of_target.items() if 0 <= target <= _LARGEST}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +111,8 @@ class Countdown:
 
     def load(self) -> tuple[Rows, Rows]:
         """Returns the rows of both splits."""
-        return puzzles()
+        parts = puzzles()
+        return parts["train"], parts["test"]
 
     def __str__(self):
         return "made anew"
@@ -115,7 +123,7 @@ TASKS = {
     "countdown": Task(
         Generation("{numbers} make {target}: {option}", stop=STOP, max_new_tokens=8),
         Countdown(),
-        Sampling(num_train=886, num_dev=200, num_test=259),
+        Sampling(num_train=437, num_dev=100, num_test=259),
         metric=solved,
     )
 }
