@@ -42,6 +42,7 @@ class MethodSettings(Protocol):
 Method = Callable[..., optax.GradientTransformationExtraArgs]
 
 _NONE = Axes()
+_COORDINATES = 5  # of ZO-HGD
 _LAWS = ("gaussian", "rademacher", "sphere", "coordinate", "factored")
 _DENSE = ("gaussian", "rademacher")
 _FACTORED = ("factored", *(law for law in _LAWS if law != "factored"))
@@ -67,6 +68,7 @@ class Recipe(NamedTuple):
       needs_lora: whether it only trains LoRA adapters.
       one_direction: whether an update takes a single one.
       is_descent: whether an update is the estimate times the learning rate, for all weights.
+      at_first: loss evaluations of the first update besides, and of others now and then.
     """
 
     make: Method
@@ -81,6 +83,7 @@ class Recipe(NamedTuple):
     needs_lora: bool = False
     one_direction: bool = False
     is_descent: bool = False
+    at_first: int = 0
 
     def rate(self, adapter: str) -> float:
         """The learning rate for what is trained: "none" for all weights, "lora" or "prefix"."""
@@ -127,6 +130,10 @@ def _pairs_and_base(num_queries: int) -> int:
 
 def _three_and_base(num_queries: int) -> int:
     return 3 * num_queries + 1
+
+
+def _and_coordinates(num_queries: int) -> int:
+    return num_queries + 1 + 2 * _COORDINATES
 
 
 def _no_base(num_queries: int) -> int:
@@ -261,6 +268,33 @@ def _keys_and_values_or_all(path: tuple, leaf: jax.Array) -> bool:
     return is_added or zojax.samplers.keys_and_values(path, leaf)
 
 
+def _zo_hgd(
+    settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
+) -> optax.GradientTransformationExtraArgs:
+    return zojax.zo_hgd(
+        settings.rate,
+        key,
+        num_queries=settings.num_queries,
+        num_coordinates=_COORDINATES,
+        sampler=SAMPLERS[settings.sampler](settings),
+        chunk_size=chunk_size,
+        **_common(settings, axes),
+    )
+
+
+def _p_gap(
+    settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
+) -> optax.GradientTransformationExtraArgs:
+    return zojax.p_gap(
+        settings.rate,
+        key,
+        rank=settings.sampler_rank,
+        scale=None,  # so that vectors and matrices go with one rate
+        chunk_size=chunk_size,
+        **_common(settings, axes),
+    )
+
+
 def _zo_adamu(
     settings: MethodSettings, key: jax.Array, chunk_size: int = 1, axes: Axes = _NONE
 ) -> optax.GradientTransformationExtraArgs:
@@ -350,6 +384,17 @@ METHODS: dict[str, Recipe] = {
     ),
     "zo_adamu": Recipe(_zo_adamu, _pairs, 1e-4, 1e-2, samplers=("gaussian",), one_direction=True),
     "dizo": Recipe(_dizo, _pairs, 1e-4, 1e-2, samplers=_DENSE, one_direction=True),
+    "zo_hgd": Recipe(_zo_hgd, _and_coordinates, 1e-3, 1e-2, num_queries=10, samplers=_SPHERE),
+    "p_gap": Recipe(
+        _p_gap,
+        _pairs,
+        1e-4,
+        1e-2,
+        samplers=("factored",),
+        sampler_rank=32,
+        one_direction=True,
+        at_first=20,
+    ),
     "zo_sgd": Recipe(
         _simple(zojax.zo_sgd),
         _one_sided,

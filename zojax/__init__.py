@@ -37,6 +37,7 @@ from zojax.methods import mezo as mezo
 from zojax.methods import mezo_adam as mezo_adam
 from zojax.methods import mezo_bcd as mezo_bcd
 from zojax.methods import mezo_gv as mezo_gv
+from zojax.methods import p_gap as p_gap
 from zojax.methods import r_adazo as r_adazo
 from zojax.methods import sparse_mezo as sparse_mezo
 from zojax.methods import spsa as spsa
@@ -45,6 +46,7 @@ from zojax.methods import tezo as tezo
 from zojax.methods import unbiased_zo as unbiased_zo
 from zojax.methods import zo_adamm as zo_adamm
 from zojax.methods import zo_adamu as zo_adamu
+from zojax.methods import zo_hgd as zo_hgd
 from zojax.methods import zo_mopi as zo_mopi
 from zojax.methods import zo_muon as zo_muon
 from zojax.methods import zo_rmsprop as zo_rmsprop
@@ -69,9 +71,11 @@ from zojax.samplers import coordinate as coordinate
 from zojax.samplers import diagonal as diagonal
 from zojax.samplers import factored as factored
 from zojax.samplers import gaussian as gaussian
+from zojax.samplers import hybrid as hybrid
 from zojax.samplers import kernels_as_matrices as kernels_as_matrices
 from zojax.samplers import last_axis_rows as last_axis_rows
 from zojax.samplers import layer_blocks as layer_blocks
+from zojax.samplers import probed as probed
 from zojax.samplers import rademacher as rademacher
 from zojax.samplers import radial as radial
 from zojax.samplers import selected as selected

@@ -80,6 +80,8 @@ METHODS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "unbiased_zo": zojax.unbiased_zo,
     "zo_adamu": zojax.zo_adamu,
     "dizo": zojax.dizo,
+    "zo_hgd": zojax.zo_hgd,
+    "p_gap": zojax.p_gap,
     "zo_sgd": zojax.zo_sgd,
     "zo_sign_sgd": zojax.zo_sign_sgd,
     "zo_adamm": zojax.zo_adamm,

@@ -198,6 +198,17 @@ METHODS = {
         static=("candidates", "elite", "remember", "chunk_size", "accumulate"),
         accumulates=False,
     ),
+    "p_gap": Row(
+        methods.p_gap,
+        {
+            **{"rank": 2, "period": 1, "probes": 2, "delta": 2.0, "scale": None},
+            **{"weight_decay": 1e-3, **WIDE},
+        },
+        6,
+        learning_rate=0.015,
+        static=("rank", "period", "probes", "scale", "views", "bits", "chunk_size", "accumulate"),
+        accumulates=False,
+    ),
     "r_adazo": Row(
         methods.r_adazo, {**SEVERAL, "radius": 0.5, "warmup_steps": 2}, 5, 20.0, 0.02, CHUNKED
     ),
@@ -246,6 +257,16 @@ METHODS = {
         5.0,
         learning_rate=0.01,
         static=("warmup_steps", "anneal_steps", "bits", "chunk_size", "accumulate"),
+    ),
+    "zo_hgd": Row(
+        methods.zo_hgd,
+        {
+            **{"num_queries": 3, "num_coordinates": 2, "coordinate_radius": 0.25},
+            **{"weight_decay": 1e-3, **WIDE},
+        },
+        8,
+        static=(*CHUNKED, "num_coordinates"),
+        accumulates=False,
     ),
     "zo_mopi": Row(
         zo_mopi,

@@ -68,6 +68,12 @@ METHODS: dict[str, tuple[Callable[..., Any], float, dict[str, Any]]] = {
             "projected": lambda path, leaf: leaf.ndim == 2,
         },
     ),
+    "zo_hgd": (zojax.zo_hgd, 0.02, {"num_queries": 4, "num_coordinates": 2, "radius": 0.1}),
+    "p_gap": (
+        zojax.p_gap,
+        0.02,
+        {"radius": 0.1, "rank": 2, "period": 2, "probes": 2, "scale": None},
+    ),
     "zo_sgd": (zojax.zo_sgd, 0.02, EIGHT),
     "zo_sign_sgd": (zojax.zo_sign_sgd, 0.005, EIGHT),
     "zo_adamm": (zojax.zo_adamm, 0.01, EIGHT),

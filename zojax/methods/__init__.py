@@ -14,6 +14,7 @@ from zojax.methods._mezo import mezo as mezo
 from zojax.methods._mezo_adam import mezo_adam as mezo_adam
 from zojax.methods._mezo_bcd import mezo_bcd as mezo_bcd
 from zojax.methods._mezo_gv import mezo_gv as mezo_gv
+from zojax.methods._p_gap import p_gap as p_gap
 from zojax.methods._r_adazo import r_adazo as r_adazo
 from zojax.methods._sparse_mezo import sparse_mezo as sparse_mezo
 from zojax.methods._spsa import spsa as spsa
@@ -22,6 +23,7 @@ from zojax.methods._tezo import tezo as tezo
 from zojax.methods._unbiased_zo import unbiased_zo as unbiased_zo
 from zojax.methods._zo_adamm import zo_adamm as zo_adamm
 from zojax.methods._zo_adamu import zo_adamu as zo_adamu
+from zojax.methods._zo_hgd import zo_hgd as zo_hgd
 from zojax.methods._zo_mopi import zo_mopi as zo_mopi
 from zojax.methods._zo_muon import zo_muon as zo_muon
 from zojax.methods._zo_rmsprop import zo_rmsprop as zo_rmsprop
@@ -44,6 +46,7 @@ __all__ = [
     "mezo_adam",
     "mezo_bcd",
     "mezo_gv",
+    "p_gap",
     "r_adazo",
     "sparse_mezo",
     "spsa",
@@ -52,6 +55,7 @@ __all__ = [
     "unbiased_zo",
     "zo_adamm",
     "zo_adamu",
+    "zo_hgd",
     "zo_mopi",
     "zo_muon",
     "zo_rmsprop",

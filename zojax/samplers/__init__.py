@@ -25,7 +25,11 @@ from zojax.samplers.blocks import atom_labels as atom_labels
 from zojax.samplers.blocks import blocks as blocks
 from zojax.samplers.blocks import flax_factors as flax_factors
 from zojax.samplers.blocks import layer_blocks as layer_blocks
+from zojax.samplers.factored import ProbedState as ProbedState
 from zojax.samplers.factored import factored as factored
+from zojax.samplers.factored import probed as probed
+from zojax.samplers.hybrid import HybridState as HybridState
+from zojax.samplers.hybrid import hybrid as hybrid
 from zojax.samplers.isotropic import coordinate as coordinate
 from zojax.samplers.isotropic import gaussian as gaussian
 from zojax.samplers.isotropic import rademacher as rademacher

@@ -1,3 +1,5 @@
 """Directions of low rank, products of thin factors."""
 
 from zojax.samplers.factored._factored import factored as factored
+from zojax.samplers.factored._probed import ProbedState as ProbedState
+from zojax.samplers.factored._probed import probed as probed

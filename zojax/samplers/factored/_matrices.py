@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from zojax import _checks
 from zojax._typing import Params
@@ -53,6 +54,12 @@ class Matrix(NamedTuple):
     shapes: dict[str, tuple[int, ...]]
     scale: float
     covariance: float
+
+    def flattened(self, leaf: jax.Array) -> jax.Array:
+        """A leaf of this shape as (*batch, m, n)."""
+        axes = (*self.view.batch, *self.view.rows, *self.view.columns)
+        batch = (self.shape[axis] for axis in self.view.batch)
+        return jnp.transpose(leaf, axes).reshape(*batch, self.m, self.n)
 
     def factors(self, left: jax.Array, right: jax.Array) -> LowRank:
         """The recipe of the leaf from factors (*batch, m, rank) and (*batch, n, rank)."""

@@ -10,8 +10,9 @@ import numpy as np
 from zojax import _checks
 from zojax._typing import Key, Params
 from zojax.noise import Role, _keys
-from zojax.recipes import Directions, LowRank, MatrixView
+from zojax.recipes import Directions
 from zojax.samplers._sampler import Sampler, ignore, memoryless, ones
+from zojax.samplers._units import entry_of, matrix_of, unit
 
 # The entries of params are numbered, and two such numbers added up, in uint32.
 _MOST_ENTRIES = 1 << 31
@@ -60,7 +61,8 @@ def coordinate(order: str = "random") -> Sampler:
         del key
         entries = _first_entry(step, num_queries, _size(params))
         entries = (entries + jnp.arange(num_queries, dtype=jnp.uint32)) % _size(params)
-        return jax.vmap(lambda entry: _entry(entry, params))(entries)
+        scale = math.sqrt(_size(params))
+        return jax.vmap(lambda entry: entry_of(entry, params, scale))(entries)
 
     def draw(state, key, step, num_queries, params):
         return recall(key, step, num_queries, params), state
@@ -80,9 +82,11 @@ def _random(key: Key, params: Params) -> Directions:
     for place, leaf in enumerate(leaves):
         below = [
             jax.random.randint(part, (), 0, count)
-            for part, count in zip(jax.random.split(keys[place]), _matrix(leaf.shape), strict=True)
+            for part, count in zip(
+                jax.random.split(keys[place]), matrix_of(leaf.shape), strict=True
+            )
         ]
-        recipes.append(_unit(leaf, *below, scale * (chosen == place)))
+        recipes.append(unit(leaf, *below, scale * (chosen == place)))
     return tuple(recipes)
 
 
@@ -131,32 +135,3 @@ def _first_entry(step: jax.Array, num_queries: int, size: int) -> jax.Array:
     terms = set_bits * parts
     add = lambda bit, total: (total + terms[bit]) % size  # noqa: E731
     return jax.lax.fori_loop(0, 31, add, jnp.uint32(0))
-
-
-def _entry(entry: jax.Array, params: Params) -> Directions:
-    """√d e_i of the entry with this number, uint32."""
-    leaves = jax.tree.leaves(params)
-    scale = math.sqrt(_size(params))
-    starts = np.cumsum([0, *(leaf.size for leaf in leaves)])
-    recipes = []
-    for leaf, start in zip(leaves, starts[:-1], strict=True):
-        # Before the leaf this wraps around to a number that is no entry of it.
-        within = entry - jnp.uint32(start)
-        row, column = jnp.divmod(within, jnp.uint32(max(_matrix(leaf.shape)[1], 1)))
-        recipes.append(_unit(leaf, row, column, scale * (within < leaf.size)))
-    return tuple(recipes)
-
-
-def _matrix(shape: Sequence[int]) -> tuple[int, int]:
-    """Numbers of rows and of columns: the last axis is a row."""
-    return math.prod(shape[:-1]), shape[-1] if shape else 1
-
-
-def _unit(leaf: jax.Array, row: jax.Array, column: jax.Array, scale: jax.Array) -> LowRank:
-    """Scale · e_i of a leaf, i in this row and column."""
-    rows, columns = _matrix(leaf.shape)
-    left = scale * jax.nn.one_hot(row, rows, dtype=jnp.float32)
-    right = jax.nn.one_hot(column, columns, dtype=jnp.float32)
-    axes = tuple(range(leaf.ndim))
-    view = MatrixView(rows=axes[:-1], columns=axes[-1:])
-    return LowRank.of(view, left.reshape(*leaf.shape[:-1], 1), right.reshape(*leaf.shape[-1:], 1))
