@@ -380,8 +380,9 @@ METHODS: dict[str, Recipe] = {
     "mezo_gv": Recipe(_mezo_gv, _and_a_pair, 3e-4, 1e-2, num_queries=4, samplers=_DENSE),
     "sparse_mezo": Recipe(_simple(zojax.sparse_mezo), _pairs, 1e-3, 3e-2, samplers=_DENSE),
     "unbiased_zo": Recipe(
-        _simple(zojax.unbiased_zo), _three_and_base, 1e-4, 1e-2, samplers=_SPHERE, is_descent=True
+        _simple(zojax.unbiased_zo), _three_and_base, 1e-3, 1e-2, samplers=_SPHERE, is_descent=True
     ),
+    # The rates of the next four were not searched, nor those of the two before for LoRA.
     "zo_adamu": Recipe(_zo_adamu, _pairs, 1e-4, 1e-2, samplers=("gaussian",), one_direction=True),
     "dizo": Recipe(_dizo, _pairs, 1e-4, 1e-2, samplers=_DENSE, one_direction=True),
     "zo_hgd": Recipe(_zo_hgd, _and_coordinates, 1e-3, 1e-2, num_queries=10, samplers=_SPHERE),
