@@ -68,7 +68,12 @@ METHODS: dict[str, tuple[Callable[..., Any], float, dict[str, Any]]] = {
             "projected": lambda path, leaf: leaf.ndim == 2,
         },
     ),
-    "zo_hgd": (zojax.zo_hgd, 0.02, {"num_queries": 4, "num_coordinates": 2, "radius": 0.1}),
+    # At a small radius a slope along one coordinate is mostly rounding of the losses.
+    "zo_hgd": (
+        zojax.zo_hgd,
+        0.02,
+        {"num_queries": 4, "num_coordinates": 2, "radius": 0.1, "coordinate_radius": 1.0},
+    ),
     "p_gap": (
         zojax.p_gap,
         0.02,

