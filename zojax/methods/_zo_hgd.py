@@ -18,7 +18,7 @@ What to know before tuning:
 
 Costs n_r + 1 + 2 n loss evaluations a step. Stores g_r, a float32 tree like params (4 bytes a
 weight), 3 n numbers, three counters and the key; (2) holds vectors of d numbers while it is drawn
-from.
+from, on every device of a mesh.
 
 Reference: Sharma, Xu, Liu, Chen, Lin, Varshney, "Zeroth-Order Hybrid Gradient Descent: Towards A
 Principled Black-Box Optimization Framework", 2020, arXiv:2012.11518.
