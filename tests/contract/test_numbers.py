@@ -42,11 +42,14 @@ OPTIONAL = {
     ("mezo_gv", "elite"),
     ("p_gap", "scale"),
     ("probed", "scale"),
+    ("r_adazo", "history"),
     ("selected", "elite"),
     ("scale_by_zo_adamm", "initial_second_moment"),
     ("subzero", "period"),
+    ("zo_adamm", "history"),
     ("zo_mopi", "period"),
     ("zo_muon", "period"),
+    ("zo_rmsprop", "history"),
 }
 # Where inf says that there is no bound, and an array has one for each entry.
 UNBOUNDED = {("project_to_box", "lower"), ("project_to_box", "upper")}

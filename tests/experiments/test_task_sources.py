@@ -176,8 +176,9 @@ def test_places_and_words_that_do_not_fit_are_refused(tmp_path):
 
 def test_the_list_names_kind_source_and_metric():
     table = {row.name: row[1:] for row in describe()}
-    assert len(table) == len(TASKS) == 21
+    assert len(table) == len(TASKS) == 22
     assert table["wsc"] == ("classification", "aps/super_glue/wsc.fixed", "accuracy")
     assert table["drop"] == ("generation", "ucinlp/drop", "f1")
+    assert table["countdown"] == ("generation", "made anew", "solved")
     assert table["digits"] == ("images", "scikit-learn", "accuracy")
     assert table["reviews"] == ("classification", "shipped", "accuracy")
