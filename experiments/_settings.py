@@ -22,8 +22,9 @@ from experiments._checks import (
 from experiments._decay_mask import decay_mask
 from experiments._heads import HEADS
 from experiments._layout import SHARDS, parse_mesh
-from experiments._methods import METHODS, SAMPLERS
+from experiments._methods import METHODS
 from experiments._precision import UPDATE_PRECISIONS
+from experiments._recipe import SAMPLERS
 from experiments._schedules import SCHEDULES, make_schedule
 
 DTYPES = ("float32", "bfloat16", "float16")

@@ -1,6 +1,6 @@
 """How near to plain batched generation does a population of perturbed models come?
 
-    python -m experiments.benchmarks.generation        about 3 minutes on 2 cores
+    python -m experiments.benchmarks.generation
 
 A decoder writes `new_tokens` tokens for each of `prompts` prompts, once as each of `queries` models
 perturbed along factored directions of rank 1, all side by side, and once as the plain model on as

@@ -10,7 +10,8 @@ import pytest
 from flax import nnx
 
 from experiments import compare
-from experiments._methods import METHODS, SAMPLERS
+from experiments._methods import METHODS
+from experiments._recipe import SAMPLERS
 from experiments.benchmarks import _report
 from experiments.finetune import Settings, finetune
 from zojax import lora, methods, models

@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 import zojax
+from tests.methods.taped import run
 
 STEPS = 8
 _RNG = np.random.default_rng(3)
@@ -32,28 +32,18 @@ def eight_steps(tx, key, num_queries=1, sampler=None):
       (params, coefficients, noise): a dict of arrays that lead with the step, (8, K), and for every
       step a list of dicts of float64 arrays, one for each query.
     """
+
+    def look(directions, kept, step):
+        return jax.vmap(lambda direction: zojax.materialize(direction, START))(directions)
+
     sampler = sampler or zojax.gaussian()
-    x = jax.tree.map(jnp.asarray, START)
-
-    @jax.jit
-    def run():
-        def step(carry, index):
-            x, state, drawn = carry
-            updates, state = tx.update(None, state, x, value_fn=logistic)
-            directions, drawn = sampler.draw(drawn, key, index, num_queries, x)
-            z = jax.vmap(lambda direction: zojax.materialize(direction, x))(directions)
-            x = optax.apply_updates(x, updates)
-            return (x, state, drawn), (x, optax.tree.get(state, "coefficients"), z)
-
-        start = (x, tx.init(x), sampler.init(x))
-        return jax.lax.scan(step, start, jnp.arange(STEPS))[1]
-
-    params, coefficients, z = jax.tree.map(np.asarray, run())
+    options = {"num_queries": num_queries, "steps": STEPS, "loss": logistic, "start": START}
+    found = run(tx, sampler, key, look, **options)
     noise = [
-        [{name: np.float64(z[name][step, query]) for name in z} for query in range(num_queries)]
-        for step in range(STEPS)
+        [{name: np.float64(drawn[name][query]) for name in drawn} for query in range(num_queries)]
+        for drawn in found.tape
     ]
-    return params, coefficients, noise
+    return found.visited, found.coefficients, noise
 
 
 def assert_ends_agree(params, expected, rtol=1e-6):
