@@ -39,7 +39,9 @@ def on_one_device(form, compiled) -> None:
     inference, _ = compiled(form.loss, form.params, doubled(form.batch))
     transformations = {law: lazy_step(form.loss, law)[0] for law in LAWS}
     rounded = zojax.round_stochastically(transformations["gaussian"], jax.random.key(0))
-    for name, tx in (*transformations.items(), ("gaussian, rounded", rounded)):
+    replayed = zojax.mezo_adam(1e-3, jax.random.key(0), history=4)
+    others = {"gaussian, rounded": rounded, "adam, replayed": replayed}
+    for name, tx in (transformations | others).items():
         state = jax.eval_shape(tx.init, form.params)
         step = step_of(tx, form.loss)
         program, _ = compiled(step, form.params, state, form.batch, donate=(0, 1))

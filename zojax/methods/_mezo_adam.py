@@ -34,6 +34,8 @@ Departures:
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
@@ -110,8 +112,15 @@ def mezo_adam(
     _checks.learning_rate(learning_rate=learning_rate)
     _checks.below_one(b1=b1, b2=b2)
     _checks.not_negative(eps=eps)
+
+    def adam_update(state: optax.ScaleByAdamState) -> optax.Updates:
+        m = optax.tree.bias_correction(state.mu, b1, state.count)
+        v = optax.tree.bias_correction(state.nu, b2, state.count)
+        return jax.tree.map(lambda m, v: m / (jnp.sqrt(v) + eps), m, v)
+
     links = estimate_then(
         in_float32(optax.scale_by_adam(b1, b2, eps)),
+        adam_update,
         key,
         sampler,
         central(radius, num_queries),

@@ -48,6 +48,7 @@ from zojax.estimators import chain, forward
 from zojax.samplers import Sampler, gaussian
 from zojax.transforms import (
     estimate_then,
+    r_adazo_update,
     scale_by_r_adazo,
     skip_nonfinite,
     weight_decay_links,
@@ -120,6 +121,7 @@ def r_adazo(
     links = chain(
         *estimate_then(
             scale_by_r_adazo(b1, b2, eps, eps_root, warmup_steps=warmup_steps),
+            lambda state: r_adazo_update(state, eps, eps_root, warmup_steps),
             key,
             sampler,
             forward(radius, num_queries),

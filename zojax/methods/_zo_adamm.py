@@ -48,6 +48,7 @@ from zojax.transforms import (
     scale_by_zo_adamm,
     skip_nonfinite,
     weight_decay_links,
+    zo_adamm_update,
 )
 
 
@@ -119,6 +120,7 @@ def zo_adamm(
     links = [
         *estimate_then(
             scale_by_zo_adamm(b1, b2, eps, amsgrad),
+            lambda state: zo_adamm_update(state, eps, amsgrad),
             key,
             sampler,
             forward(radius, num_queries),

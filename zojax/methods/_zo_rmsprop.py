@@ -37,6 +37,8 @@ from zojax.samplers import Sampler, gaussian
 from zojax.transforms import (
     estimate_then,
     in_float32,
+    r_adazo_update,
+    scale_by_r_adazo,
     skip_nonfinite,
     weight_decay_links,
 )
@@ -101,9 +103,14 @@ def zo_rmsprop(
     _checks.learning_rate(learning_rate=learning_rate)
     _checks.below_one(b2=b2)
     _checks.positive(eps_root=eps_root)
+    if history is None:
+        rule = in_float32(optax.scale_by_rms(b2, eps_root, eps_in_sqrt=True, bias_correction=False))
+    else:  # the same, with the last estimate in its state
+        rule = scale_by_r_adazo(0.0, b2, 0.0, eps_root)
     links = chain(
         *estimate_then(
-            in_float32(optax.scale_by_rms(b2, eps_root, eps_in_sqrt=True, bias_correction=False)),
+            rule,
+            lambda state: r_adazo_update(state, 0.0, eps_root, 0),
             key,
             sampler,
             forward(radius, num_queries),

@@ -11,6 +11,7 @@ from zojax.transforms._orthogonalize import orthogonalize as orthogonalize
 from zojax.transforms._power_iteration import PowerIterationState as PowerIterationState
 from zojax.transforms._power_iteration import power_iteration as power_iteration
 from zojax.transforms._r_adazo import ScaleByRAdazoState as ScaleByRAdazoState
+from zojax.transforms._r_adazo import r_adazo_update as r_adazo_update
 from zojax.transforms._r_adazo import scale_by_r_adazo as scale_by_r_adazo
 from zojax.transforms._replayed import ReplayedState as ReplayedState
 from zojax.transforms._replayed import estimate_then as estimate_then
@@ -36,3 +37,4 @@ from zojax.transforms._stochastic_round import stochastic_round as stochastic_ro
 from zojax.transforms._weight_decay import weight_decay_links as weight_decay_links
 from zojax.transforms._zo_adamm import ScaleByZoAdammState as ScaleByZoAdammState
 from zojax.transforms._zo_adamm import scale_by_zo_adamm as scale_by_zo_adamm
+from zojax.transforms._zo_adamm import zo_adamm_update as zo_adamm_update

@@ -80,18 +80,24 @@ def scale_by_r_adazo(
         updates: optax.Updates, state: ScaleByRAdazoState, params: Params | None = None
     ) -> tuple[optax.Updates, ScaleByRAdazoState]:
         del params
-        num_updates = optax.safe_increment(state.num_updates)
-        warm = num_updates < warmup_steps
-
-        def scaled(m: jax.Array, v: jax.Array) -> jax.Array:
-            root = jnp.where(warm, 1.0, jnp.sqrt(v + eps_root) + eps)
-            return jnp.where(root > 0, m / root, 0.0)
-
         estimate = optax.tree.cast_like(updates, state.mu)
         mu = optax.tree.update_moment(estimate, state.mu, b1, 1)  # (1)
         nu = optax.tree.update_moment(mu, state.nu, b2, 2)  # (2)
-        new_updates = jax.tree.map(scaled, mu, nu)  # (3)
-        new_state = ScaleByRAdazoState(mu, nu, num_updates)
+        new_state = ScaleByRAdazoState(mu, nu, optax.safe_increment(state.num_updates))
+        new_updates = r_adazo_update(new_state, eps, eps_root, warmup_steps)
         return optax.tree.cast_like(new_updates, updates), new_state
 
     return optax.GradientTransformation(init_fn, update_fn)
+
+
+def r_adazo_update(
+    state: ScaleByRAdazoState, eps: ArrayLike, eps_root: ArrayLike, warmup_steps: ArrayLike
+) -> Params:
+    """Equation (3) of `scale_by_r_adazo`, from the moments of its state."""
+    warm = state.num_updates < warmup_steps
+
+    def scaled(m: jax.Array, v: jax.Array) -> jax.Array:
+        root = jnp.where(warm, 1.0, jnp.sqrt(v + eps_root) + eps)
+        return jnp.where(root > 0, m / root, 0.0)
+
+    return jax.tree.map(scaled, state.mu, state.nu)

@@ -1,5 +1,6 @@
 """Rules whose moments are made again from the coefficients of the steps so far."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -29,6 +30,7 @@ class ReplayedState(NamedTuple):
 
 def estimate_then(
     rule: optax.GradientTransformation,
+    read: Callable[[Any], Params],
     key: Key,
     sampler: Sampler,
     estimator: Estimator,
@@ -41,9 +43,9 @@ def estimate_then(
     With h = `history` the estimates ĝ_τ = Σ_k c_{τ,k} z_{τ,k} of the last h steps are drawn again
     in every step, leaf by leaf, and the rule is run over them from its start:
 
-        s ← rule.init,    (u, s) ← rule.update(ĝ_τ, s)    for τ = max(1, t - h + 1) ... t        (1)
+        s ← rule.init,    (_, s) ← rule.update(ĝ_τ, s)    for τ = max(1, t - h + 1) ... t        (1)
 
-    The last u is the update. Up to step h this is the rule itself, up to rounding; later it is a
+    and the update is read(s). Up to step h this is the rule itself, up to rounding; later it is a
     rule that was started h steps ago: a moment leaves out what has a weight of β^h and less, and a
     correction of its bias counts h steps.
 
@@ -55,6 +57,8 @@ def estimate_then(
     Args:
       rule: a link that treats every entry by itself, such as `optax.scale_by_adam` or
         `zojax.scale_by_r_adazo`; one that looks at whole leaves or at params does not fit.
+      read: the last update of the rule as a function of its state, which a history needs: a loop
+        that had to carry updates beside moments would hold another leaf on an accelerator.
       key: a typed key.
       sampler: where to look.
       estimator: what to make of the losses; with a history here, one without a history of its own.
@@ -109,7 +113,7 @@ def estimate_then(
         steps = jnp.maximum(now.count - 1 - jnp.arange(history), 0)
         recipes = jax.lax.map(lambda step: sampler.recall(now.key, step, shape[1], params), steps)
         leaves, treedef = jax.tree.flatten(params)
-        window = _Window(rule, now.count, coefficients)
+        window = _Window(rule, read, now.count, coefficients)
         made: list[jax.Array] = []
         for recipe, leaf in zip(recipes, leaves, strict=True):
             made.append(window.update(recipe, leaf, made[-1] if made else leaf))
@@ -122,6 +126,7 @@ class _Window(NamedTuple):
     """Equation (1) for single leaves, given the coefficients, newest first."""
 
     rule: optax.GradientTransformation
+    read: Callable[[Any], Params]
     count: jax.Array
     coefficients: jax.Array
 
@@ -130,21 +135,19 @@ class _Window(NamedTuple):
 
         Else the compiler would make room for the moments of all leaves at once.
         """
-        estimate = jax.ShapeDtypeStruct(leaf.shape, wide(leaf.dtype))
         known = true_after(before)
+        zeros = jnp.zeros(leaf.shape, wide(leaf.dtype))
+        history = self.coefficients.shape[0]
 
-        def begun(array: jax.Array) -> jax.Array:
-            return jnp.where(known, array, array + 1)
-
-        def add(place: jax.Array, carry: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
+        def add(place: jax.Array, state: Any) -> Any:
             age = history - 1 - place
             then = jax.tree.map(lambda array: array[age], recipe)
             (g,) = combine(self.coefficients[age], (then,), (leaf,))
-            return self.rule.update(g.astype(estimate.dtype), carry[1])
+            return self.rule.update(g.astype(zeros.dtype), state)[1]
 
-        history = self.coefficients.shape[0]
-        zeros = jnp.zeros(estimate.shape, estimate.dtype)
-        start = jax.tree.map(begun, (zeros, self.rule.init(zeros)))
+        begun = jax.tree.map(
+            lambda array: jnp.where(known, array, array + 1), self.rule.init(zeros)
+        )
         # Before the first step of the run there is nothing to add.
-        first = jnp.maximum(history - self.count, 0)
-        return jax.lax.fori_loop(first, history, add, start)[0].astype(leaf.dtype)
+        state = jax.lax.fori_loop(jnp.maximum(history - self.count, 0), history, add, begun)
+        return self.read(state).astype(leaf.dtype)

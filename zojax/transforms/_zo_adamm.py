@@ -84,17 +84,21 @@ def scale_by_zo_adamm(
         updates: optax.Updates, state: ScaleByZoAdammState, params: Params | None = None
     ) -> tuple[optax.Updates, ScaleByZoAdammState]:
         del params
-
-        def scaled(m: jax.Array, v: jax.Array) -> jax.Array:
-            root = jnp.sqrt(v) + eps
-            return jnp.where(root > 0, m / root, 0.0)
-
         estimate = optax.tree.cast_like(updates, state.mu)
         mu = optax.tree.update_moment(estimate, state.mu, b1, 1)  # (1)
         nu = optax.tree.update_moment(estimate, state.nu, b2, 2)  # (2)
         nu_max = jax.tree.map(jnp.maximum, state.nu_max, nu) if amsgrad else ()  # (3)
-        new_updates = jax.tree.map(scaled, mu, nu_max if amsgrad else nu)  # (4)
         new_state = ScaleByZoAdammState(mu, nu, nu_max)
-        return optax.tree.cast_like(new_updates, updates), new_state
+        return optax.tree.cast_like(zo_adamm_update(new_state, eps, amsgrad), updates), new_state
 
     return optax.GradientTransformation(init_fn, update_fn)
+
+
+def zo_adamm_update(state: ScaleByZoAdammState, eps: ArrayLike, amsgrad: bool) -> Params:  # noqa: FBT001
+    """Equation (4) of `scale_by_zo_adamm`, from the moments of its state."""
+
+    def scaled(m: jax.Array, v: jax.Array) -> jax.Array:
+        root = jnp.sqrt(v) + eps
+        return jnp.where(root > 0, m / root, 0.0)
+
+    return jax.tree.map(scaled, state.mu, state.nu_max if amsgrad else state.nu)
