@@ -51,6 +51,11 @@ def _pairs_and_base(num_queries: int) -> int:
     return 2 * num_queries + 1
 
 
+def _pairs_at_two_points(num_queries: int) -> int:
+    """On average: pairs at one point in a step, and at two in the next."""
+    return 3 * num_queries
+
+
 def _three_and_base(num_queries: int) -> int:
     return 3 * num_queries + 1
 
@@ -183,6 +188,14 @@ METHODS: dict[str, Recipe] = {
         1e-2,
         num_queries=4,
         samplers=_DENSE,
+    ),
+    # An anchor of one batch, as those of the task differ little.
+    "mezo_svrg": Recipe(
+        made(zojax.mezo_svrg),
+        _pairs_at_two_points,
+        3e-4,
+        1e-2,
+        at_first=-1,
     ),
     "sparse_mezo": Recipe(made(zojax.sparse_mezo), _pairs, 1e-3, 3e-2, samplers=_DENSE),
     "unbiased_zo": Recipe(

@@ -57,7 +57,8 @@ class Recipe(NamedTuple):
       needs_lora: whether it only trains LoRA adapters.
       one_direction: whether an update takes a single one.
       is_descent: whether an update is the estimate times the learning rate, for all weights.
-      at_first: loss evaluations of the first update besides, and of others now and then.
+      at_first: loss evaluations of the first update besides, and of others now and then; below 0
+        if these have fewer.
     """
 
     make: Method

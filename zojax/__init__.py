@@ -37,6 +37,7 @@ from zojax.methods import mezo as mezo
 from zojax.methods import mezo_adam as mezo_adam
 from zojax.methods import mezo_bcd as mezo_bcd
 from zojax.methods import mezo_gv as mezo_gv
+from zojax.methods import mezo_svrg as mezo_svrg
 from zojax.methods import p_gap as p_gap
 from zojax.methods import r_adazo as r_adazo
 from zojax.methods import sparse_mezo as sparse_mezo

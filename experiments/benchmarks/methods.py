@@ -76,6 +76,7 @@ METHODS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "conmezo": zojax.conmezo,
     "kerzoo": zojax.kerzoo,
     "mezo_gv": zojax.mezo_gv,
+    "mezo_svrg": zojax.mezo_svrg,
     "sparse_mezo": zojax.sparse_mezo,
     "unbiased_zo": zojax.unbiased_zo,
     "zo_adamu": zojax.zo_adamu,

@@ -23,6 +23,7 @@ class Row(NamedTuple):
       learning_rate: for that.
       static: options that fix shapes.
       accumulates: whether a step may be made of several calls.
+      spared: losses that the first step does without.
     """
 
     make: Callable[..., optax.GradientTransformationExtraArgs]
@@ -32,6 +33,11 @@ class Row(NamedTuple):
     learning_rate: float = 0.02
     static: tuple[str, ...] = ("num_queries",)
     accumulates: bool = True
+    spared: int = 0
+
+    def spent(self, steps: int) -> int:
+        """Losses of the first steps."""
+        return steps * self.evaluations - self.spared
 
 
 KEPT = zojax.factored(1, left="haar", core="gaussian", right_period=3)
@@ -197,6 +203,13 @@ METHODS = {
         5,
         static=("candidates", "elite", "remember", "chunk_size", "accumulate"),
         accumulates=False,
+    ),
+    "mezo_svrg": Row(
+        methods.mezo_svrg,
+        {"num_queries": 2, "interval": 2, "anchor_scale": 1.5, "weight_decay": 1e-3, **WIDE},
+        8,
+        static=(*CHUNKED, "interval", "anchor_batches"),
+        spared=4,
     ),
     "p_gap": Row(
         methods.p_gap,

@@ -33,7 +33,7 @@ def test_a_step_keeps_shapes_and_dtypes_and_is_traced_once(name, key):
         assert shapes(updates) == shapes(PARAMS)
         assert shapes(state) == first
         assert optax.tree.get(state, "count") == count
-        assert optax.tree.get(state, "num_evaluations") == count * row.evaluations
+        assert optax.tree.get(state, "num_evaluations") == row.spent(count)
         assert optax.tree.get(state, "num_nonfinite") == 0
         chex.assert_tree_all_finite(updates)
         params = optax.apply_updates(params, updates)

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from tests.compiling import QUICKLY
-from tests.fuzz.methods import METHODS, RADIUS, Method, Run
+from tests.fuzz.methods import METHODS, ONE_DIRECTION, RADIUS, Method, Run
 from tests.fuzz.thresholds import lowered
 from tests.fuzz.witness import Point, Witness, is_origin, opposite
 
@@ -27,7 +27,7 @@ class _Trial:
         params, _ = run.tree.made()
         self.params = jax.tree.map(lambda leaf: 0 * leaf, params)
         options: dict[str, Any] = {} if run.law is None else {"sampler": run.law}
-        if run.method != "ar1_zo":
+        if run.method not in ONE_DIRECTION:
             options |= {"num_queries": run.queries, "chunk_size": run.chunk}
         self.tx = self.method(jax.random.key(run.seed), **options)
         self.witness = Witness(run.ways)

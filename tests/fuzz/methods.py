@@ -102,6 +102,12 @@ def _last_axis(path, leaf):
     return leaf.ndim - 1
 
 
+def _is_matrix(path, leaf):
+    return leaf.ndim > 1
+
+
+# Left out are methods whose coefficients are no powers of two (of a random radius or level, or over
+# the spread of losses), and those whose directions depend on what is paid for.
 METHODS = {
     "mezo": Method(zojax.mezo, {}, "central", laws=EXACT),
     "mezo_adam": Method(zojax.mezo_adam, _ADAM, "central", 1 / _LARGE, laws=EXACT, steps=(0,)),
@@ -148,6 +154,28 @@ METHODS = {
         late=1,
     ),
     "ar1_zo": Method(zojax.ar1_zo, {"atoms": _last_axis}, "central", laws=DENSE, queries=(1,)),
+    "conmezo": Method(zojax.conmezo, {}, "central", laws=DENSE),
+    "dizo": Method(
+        zojax.dizo,
+        {"interval": 2, "projection_steps": 1, "projected": _is_matrix},
+        "central",
+        laws=DENSE,
+        queries=(1,),
+        steps=(0, 1),
+    ),
+    "eggroll": Method(zojax.eggroll, {"fitness": "centered"}, "central", laws=EXACT),
+    "hizoo": Method(zojax.hizoo, {"curvature_rate": 0.75}, "central", laws=None),
+    "lozo": Method(zojax.lozo, {"rank": 1, "period": 2}, "central", laws=None),
+    "meazo": Method(zojax.meazo, {"eps": _LARGE}, "central", 1 / _LARGE, laws=EXACT),
+    # The anchor's own step, and the one behind it.
+    "mezo_svrg": Method(zojax.mezo_svrg, {"interval": 1}, "central", laws=EXACT),
+    "mezo_svrg recalled": Method(
+        zojax.mezo_svrg, {"interval": 3}, "central", laws=EXACT, late=1, steps=(0, 3)
+    ),
+    "sparse_mezo": Method(zojax.sparse_mezo, {}, "central", laws=DENSE),
+    "spsa": Method(zojax.spsa, {"alpha": 0.0, "gamma": 0.0}, "central", laws=EXACT),
+    "subzero": Method(zojax.subzero, {"rank": 1, "period": 2}, "central", laws=None),
+    "tezo": Method(zojax.tezo, {"rank": 1, "variant": "plain"}, "central", laws=None),
     "zo_sgd": Method(zojax.zo_sgd, {}, laws=EXACT),
     "zo_sign_sgd": Method(zojax.zo_sign_sgd, {}, signs=True, laws=EXACT),
     "zo_adamm": Method(zojax.zo_adamm, _ADAM, factor=0.5 / _LARGE, laws=EXACT),
@@ -155,6 +183,10 @@ METHODS = {
         zojax.zo_rmsprop, {"b2": 0.5, "eps_root": _LARGE**2}, factor=1 / _LARGE, laws=EXACT
     ),
 }
+
+
+# Those without `num_queries`.
+ONE_DIRECTION = ("ar1_zo", "dizo")
 
 
 class Run(NamedTuple):
@@ -201,7 +233,7 @@ def runs(draw: st.DrawFn, names: tuple[str, ...] = tuple(METHODS)) -> Run:
         tree,
         None if method.laws is None else draw(st.sampled_from(method.laws)),
         draw(st.sampled_from(method.queries)),
-        1 if name == "ar1_zo" else draw(st.integers(1, 3)),
+        1 if name in ONE_DIRECTION else draw(st.integers(1, 3)),
         draw(st.integers(0, 99)),
         draw(st.sampled_from(method.steps)),
         draw(st.booleans()),

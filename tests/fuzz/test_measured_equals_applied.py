@@ -13,8 +13,16 @@ from tests.fuzz.measured import wrong
 from tests.fuzz.methods import METHODS, runs
 from tests.fuzz.reports import report
 
+# Their directions are drawn and added up as those of other methods here.
+LIKE_OTHERS = {
+    *("eggroll", "meazo", "mezo_svrg", "mezo_svrg recalled", "sparse_mezo", "spsa", "tezo"),
+}
 
-@pytest.mark.parametrize("name", METHODS)
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in LIKE_OTHERS else ()) for name in METHODS],
+)
 def test_what_is_applied_is_what_was_measured(name):
     """Another law, tree, step and way of looking for each; the command goes through many."""
     run = example(runs((name,)), list(METHODS).index(name))._replace(quickly=True)

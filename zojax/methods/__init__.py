@@ -14,6 +14,7 @@ from zojax.methods._mezo import mezo as mezo
 from zojax.methods._mezo_adam import mezo_adam as mezo_adam
 from zojax.methods._mezo_bcd import mezo_bcd as mezo_bcd
 from zojax.methods._mezo_gv import mezo_gv as mezo_gv
+from zojax.methods._mezo_svrg import mezo_svrg as mezo_svrg
 from zojax.methods._p_gap import p_gap as p_gap
 from zojax.methods._r_adazo import r_adazo as r_adazo
 from zojax.methods._sparse_mezo import sparse_mezo as sparse_mezo
@@ -46,6 +47,7 @@ __all__ = [
     "mezo_adam",
     "mezo_bcd",
     "mezo_gv",
+    "mezo_svrg",
     "p_gap",
     "r_adazo",
     "sparse_mezo",

@@ -1,5 +1,8 @@
 """Links of a chain that optax lacks."""
 
+from zojax.transforms._anchored import AnchoredState as AnchoredState
+from zojax.transforms._anchored import estimate_with_anchor as estimate_with_anchor
+from zojax.transforms._anchored import rests_at_anchor as rests_at_anchor
 from zojax.transforms._box import project_to_box as project_to_box
 from zojax.transforms._decaying_gain import ScaleByDecayingGainState as ScaleByDecayingGainState
 from zojax.transforms._decaying_gain import scale_by_decaying_gain as scale_by_decaying_gain
