@@ -1,6 +1,6 @@
 """What does a step of each method cost beside the plain forwards that it spends, and store?
 
-    python -m experiments.benchmarks.methods           about 14 minutes on 2 cores
+    python -m experiments.benchmarks.methods           about 30 minutes on 2 cores
 
 For the scanned decoder and every method, with its own laws and numbers of queries, this times,
 interleaved, the whole step and as many plain forwards of the same batch, one after another, as the
@@ -120,7 +120,7 @@ class Settings:
 
 def main(settings: Settings) -> list[dict[str, Any]]:
     """Prints the table, writes it to results/methods.jsonl and returns its rows."""
-    report = Report("methods", COLUMNS, settings)
+    report = Report("methods", COLUMNS, settings, names=1)
     for make in (scanned, adapted):
         form = make(settings.size)
         inference, _ = compiled(form.loss, form.params, doubled(form.batch))
