@@ -48,7 +48,7 @@ from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.estimators import central, chain, estimate_gradient
 from zojax.samplers import Chosen, Sampler, gaussian, is_projection, keys_and_values, radial
-from zojax.transforms import skip_nonfinite, weight_decay_links
+from zojax.transforms import in_steps, skip_nonfinite, weight_decay_links
 
 
 def dizo(
@@ -144,8 +144,8 @@ def dizo(
             axis_name=axis_name,
             axes=axes,
         ),
-        optax.conditionally_transform(descent, lambda step: ~projects(step)),
+        in_steps(descent, lambda step: ~projects(step)),
         # What a projection takes from x is not to be scaled.
-        optax.conditionally_transform(optax.scale(-1.0), projects),
+        in_steps(optax.scale(-1.0), projects),
     )
     return skip_nonfinite(links)

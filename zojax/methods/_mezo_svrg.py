@@ -57,6 +57,7 @@ from zojax.estimators import central, chain
 from zojax.samplers import Sampler, gaussian
 from zojax.transforms import (
     estimate_with_anchor,
+    in_steps,
     rests_at_anchor,
     skip_nonfinite,
     weight_decay_links,
@@ -133,9 +134,7 @@ def mezo_svrg(
         axes=axes,
     )
     decay = [
-        optax.conditionally_transform(
-            link, lambda step: ~rests_at_anchor(step, interval, anchor_batches)
-        )
+        in_steps(link, lambda step: ~rests_at_anchor(step, interval, anchor_batches))
         for link in weight_decay_links(weight_decay, weight_decay_mask)
     ]
     return skip_nonfinite(chain(estimate, *decay, optax.scale_by_learning_rate(learning_rate)))

@@ -10,6 +10,7 @@ from zojax.transforms._float32_masters import KeepFloat32MastersState as KeepFlo
 from zojax.transforms._float32_masters import keep_float32_masters as keep_float32_masters
 from zojax.transforms._in_finite_steps import in_finite_steps as in_finite_steps
 from zojax.transforms._in_float32 import in_float32 as in_float32
+from zojax.transforms._in_steps import in_steps as in_steps
 from zojax.transforms._orthogonalize import orthogonalize as orthogonalize
 from zojax.transforms._power_iteration import PowerIterationState as PowerIterationState
 from zojax.transforms._power_iteration import power_iteration as power_iteration
