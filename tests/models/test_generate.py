@@ -11,6 +11,7 @@ from flax import nnx
 from stored_checkpoints import FIXTURES
 
 import zojax
+from tests.compiling import BUFFERS_AS_USERS_HAVE
 from zojax import prefix
 from zojax.models import OPT, OPTConfig, from_pretrained, generate
 
@@ -116,6 +117,38 @@ def test_it_runs_under_perturbation(model, key):
     lazy, moved = both(params)
     np.testing.assert_array_equal(lazy, moved)
     assert lazy[0] != lazy[1]
+
+
+def test_keys_and_values_exist_once(key):
+    """Beside them a program has those of one layer, also of four perturbed models side by side."""
+    config = OPTConfig(
+        vocab_size=64,
+        hidden_size=64,
+        ffn_dim=64,
+        num_hidden_layers=8,
+        num_attention_heads=2,
+        max_position_embeddings=256,
+    )
+    graphdef, params = nnx.split(nnx.eval_shape(lambda: OPT(config, rngs=nnx.Rngs(0))), nnx.Param)
+
+    def write(params, prompts):
+        return generate(nnx.merge(graphdef, params), prompts, max_new_tokens=248, stop=())
+
+    def population(params, prompts):
+        sampler = zojax.factored(1)
+        directions, _ = sampler.draw(sampler.init(params), key, jnp.int32(0), 4, params)
+
+        def value_fn(params):
+            return jnp.float32(0), write(params, prompts)
+
+        return zojax.evaluate(value_fn, params, directions, 1e-3, chunk_size=4, has_aux=True)[1]
+
+    keys_and_values = 2 * 8 * 16 * 256 * 64 * 4
+    for program, rows in ((write, 16), (population, 4)):
+        prompts = jax.ShapeDtypeStruct((rows, 8), jnp.int32)
+        made = jax.jit(program).lower(params, prompts).compile(BUFFERS_AS_USERS_HAVE)
+        held = made.memory_analysis().temp_size_in_bytes
+        assert keys_and_values < held < 1.4 * keys_and_values
 
 
 @pytest.mark.parametrize(

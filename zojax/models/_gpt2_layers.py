@@ -72,16 +72,16 @@ class Block(nnx.Module):
         self.mlp = FeedForward(config, **kwargs)
 
     def __call__(
-        self, x: jax.Array, of_layer: tuple[Memory | None, jax.Array | None], sight: Sight
+        self, x: jax.Array, memory: Memory | None, sight: Sight, divisor: jax.Array | None
     ) -> tuple[jax.Array, Memory | None]:
         """Maps activations, (batch, length, n_embd), to such; updates the memory.
 
         Args:
           x: activations.
-          of_layer: the memory of this layer, and the divisor that its attention takes.
+          memory: of this layer.
           sight: who sees whom.
+          divisor: of this layer's products of queries and keys; None for 1.
         """
-        memory, divisor = of_layer
         attended, memory = self.attn(self.ln_1(x), memory, sight, divisor)
         x = x + attended
         return x + self.mlp(self.ln_2(x)), memory

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from zojax.models._attention import Memory
+
 _ACTIVATIONS = {
     "relu": jax.nn.relu,
     "gelu": functools.partial(jax.nn.gelu, approximate=False),
@@ -98,30 +100,37 @@ def stack(make: Callable[[nnx.Rngs], nnx.Module], count: int, rngs: nnx.Rngs) ->
     return nnx.split_rngs(splits=count)(nnx.vmap(make, in_axes=0, out_axes=0))(rngs)
 
 
-def run(stacked: nnx.Module, x: jax.Array, of_layer: Any, **shared: Any) -> tuple[jax.Array, Any]:
+def run(
+    stacked: nnx.Module,
+    x: jax.Array,
+    memory: Memory | None,
+    of_layers: dict[str, jax.Array | None] | None = None,
+    **shared: Any,
+) -> tuple[jax.Array, Memory | None]:
     """Runs a stack of layers by one `jax.lax.scan`.
 
     Args:
-      stacked: what `stack` made; each layer is called as `layer(x, of_layer, **shared)` and returns
-        the next x and what it leaves behind, of the shapes of its `of_layer`.
+      stacked: what `stack` made; each layer is called as `layer(x, memory, **of_layer, **shared)`
+        and returns the next x and its memory.
       x: activations.
-      of_layer: a tree of arrays with a leading axis for the layer, such as what is remembered of
-        keys and values; None for none.
+      memory: keys and values, with a leading axis for the layer; None for none. It is written where
+        it lies, so that a loop that generates tokens holds it once.
+      of_layers: arguments with a leading axis for the layer; None for none.
       **shared: what is the same for all layers.
 
     Returns:
-      The activations of the last layer, and what the layers left behind.
+      The activations of the last layer, and the memory of all.
     """
-    return _scan(stacked, x, of_layer, None, lambda _: shared)
+    return _scan(stacked, x, memory, of_layers, lambda of_layer: shared | (of_layer or {}))
 
 
 def run_kinds(
     stacked: nnx.Module,
     x: jax.Array,
-    of_layer: Any,
+    memory: Memory | None,
     kinds: Sequence[Hashable],
     arguments: Callable[[Any], dict[str, Any]],
-) -> tuple[jax.Array, Any]:
+) -> tuple[jax.Array, Memory | None]:
     """The same with layers of several kinds, each of which is told what its kind asks for.
 
     What the kinds ask for is stacked, and each layer picks its own: the program has one layer,
@@ -130,14 +139,14 @@ def run_kinds(
     Args:
       stacked: as above.
       x: as above.
-      of_layer: as above.
+      memory: as above.
       kinds: one for each layer.
       arguments: from a kind to what its layers are called with besides: trees of arrays, which
         differ between kinds in their values alone.
     """
     distinct = list(dict.fromkeys(kinds))
     if len(distinct) == 1:
-        return run(stacked, x, of_layer, **arguments(distinct[0]))
+        return run(stacked, x, memory, **arguments(distinct[0]))
     of_kinds = jax.tree.map(lambda *arrays: jnp.stack(arrays), *map(arguments, distinct))
 
     def pick(kind: jax.Array) -> dict[str, Any]:
@@ -145,14 +154,20 @@ def run_kinds(
         return jax.tree.map(pick_one, of_kinds)
 
     places = jnp.array([distinct.index(kind) for kind in kinds], jnp.int32)
-    return _scan(stacked, x, of_layer, places, pick)
+    return _scan(stacked, x, memory, places, pick)
 
 
-def _scan(stacked, x, of_layer, kinds, arguments):
+def _scan(stacked, x, memory, of_layers, arguments):
     graphdef, params = nnx.split(stacked)
 
-    def body(x, inputs):
-        params, of_layer, kind = inputs
-        return nnx.merge(graphdef, params)(x, of_layer, **arguments(kind))
+    def body(carry, inputs):
+        x, memory = carry
+        params, place, of_layer = inputs
+        pick = functools.partial(jax.lax.dynamic_index_in_dim, index=place, keepdims=False)
+        put = functools.partial(jax.lax.dynamic_update_index_in_dim, index=place, axis=0)
+        layer = nnx.merge(graphdef, params)
+        x, of_this = layer(x, jax.tree.map(pick, memory), **arguments(of_layer))
+        return (x, jax.tree.map(put, memory, of_this)), None
 
-    return jax.lax.scan(body, x, (params, of_layer, kinds))
+    places = None if memory is None else jnp.arange(len(memory.key), dtype=jnp.int32)
+    return jax.lax.scan(body, (x, memory), (params, places, of_layers))[0]

@@ -151,5 +151,5 @@ class GPT2(Decoder):
         x = _parts.rows(self.wte, input_ids) + _parts.rows(self.wpe, positions)
         divided = self.config.scale_attn_by_inverse_layer_idx
         divisors = 1.0 + jnp.arange(self.config.n_layer, dtype=jnp.float32) if divided else None
-        x, memory = _parts.run(self.layers, x, (memory, divisors), sight=sight)
+        x, memory = _parts.run(self.layers, x, memory, {"divisor": divisors}, sight=sight)
         return self.ln_f(x), memory
