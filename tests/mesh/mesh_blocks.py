@@ -17,6 +17,7 @@ import zojax
 from experiments.benchmarks._collectives import collectives
 from zojax import _thresholds
 
+LAWS = {"dense": zojax.gaussian(), "factored": zojax.factored(2)}
 WIDTHS = {"rows": (P("model"), (512, 64)), "columns": (P(None, "model"), (64, 512))}
 
 
@@ -26,13 +27,15 @@ def main() -> None:
     for name, (spec, shape) in WIDTHS.items():
         matrix = jax.random.normal(jax.random.key(1), shape)
         x = jax.random.normal(jax.random.key(2), (16, shape[0]))
-        _check(name, matrix, x, mesh, spec)
+        for law in LAWS:
+            _check(law, name, matrix, x, mesh, spec)
 
 
-def _check(name, matrix, x, mesh, spec) -> None:
+def _check(law, name, matrix, x, mesh, spec) -> None:
+    sampler = LAWS[law]
+
     def losses(axes):
         def evaluated(matrix, x):
-            sampler = zojax.gaussian()
             state = sampler.init(matrix)
             directions, _ = sampler.draw(state, jax.random.key(0), jnp.int32(3), 1, matrix)
             return zojax.evaluate(
@@ -48,6 +51,7 @@ def _check(name, matrix, x, mesh, spec) -> None:
         spread = program.lower().compile()
         for_tpu = program.lower(lowering_platforms=("tpu",)).as_text()
     row = {
+        "law": law,
         "cut": name,
         "apart": float(np.max(np.abs(np.asarray(spread(cut, rows)) - np.asarray(alone)))),
         "bytes": matrix.nbytes,

@@ -119,7 +119,8 @@ def test_a_step_sends_numbers_besides_what_its_forwards_send():
 
 def test_a_matrix_stored_in_parts_is_gathered_block_by_block():
     rows = [json.loads(line) for line in run("mesh_blocks.py").splitlines()]
-    assert [row["cut"] for row in rows] == ["rows", "columns"]
+    assert [row["cut"] for row in rows] == ["rows", "rows", "columns", "columns"]
+    assert {row["law"] for row in rows} == {"dense", "factored"}
     for row in rows:
         assert row["apart"] < 1e-5, row
         assert 0 < row["largest"] <= row["bytes"] / 8, row

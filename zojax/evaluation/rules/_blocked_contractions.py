@@ -85,8 +85,14 @@ def by_kept_axis(
     return write(blocks.size - rest, rest, out) if rest else out
 
 
-def by_summed_axis(x: jax.Array, leaf: Perturbed, dot: Product, cut: Cut) -> jax.Array:
-    """Each block of the leaf, with its part of x, gives a term of the result."""
+def by_summed_axis(
+    x: jax.Array,
+    leaf: Perturbed,
+    dot: Product,
+    cut: Cut,
+    weights: Callable[[Perturbed, jax.Array], jax.Array] = Perturbed.dense,
+) -> jax.Array:
+    """Each block of the leaf, with its part of x, gives a term; arguments as `by_kept_axis`."""
     axis, blocks = cut
     along = dot.met_by(axis)
     term_of = dot.summed_widely(x)
@@ -96,7 +102,7 @@ def by_summed_axis(x: jax.Array, leaf: Perturbed, dot: Product, cut: Cut) -> jax
 
         def term(i: jax.Array) -> jax.Array:
             part = _joined(parts.cut(x, along, i), along)
-            return term_of(part, _joined(leaf.comb(axis, parts, i).dense(x), axis))
+            return term_of(part, _joined(weights(leaf.comb(axis, parts, i), x), axis))
 
     else:
         length = blocks.length
@@ -105,7 +111,7 @@ def by_summed_axis(x: jax.Array, leaf: Perturbed, dot: Product, cut: Cut) -> jax
         def term(i: jax.Array, length: int = length, first: int = 0) -> jax.Array:
             first, divisor = first + i * length, math.gcd(first, length)
             part = jax.lax.dynamic_slice_in_dim(x, first, length, along)
-            return term_of(part, leaf.slice(axis, first, length, divisor=divisor).dense(x))
+            return term_of(part, weights(leaf.slice(axis, first, length, divisor=divisor), x))
 
     out = jax.eval_shape(term, 0)
     zeros = jnp.zeros(out.shape, out.dtype) + _zero(out.dtype, x)
