@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from experiments._results import Results, Row
 from experiments._synthetic_table import ESTIMATORS, PUBLISHED, mean_logs
+from experiments.papers import figure as _papers
 
 # What programs of benchmarks.peers are called in the figure, from the best to the worst.
 _PEERS = {
@@ -160,4 +161,5 @@ FIGURES: dict[str, Callable[[Results], Figure | None]] = {
     "peers": _peers,
     "accelerators": _accelerators,
     "functions": _functions,
+    "papers": _papers.figure,
 }

@@ -1,10 +1,12 @@
 """Results as tables in Markdown: those of the pages, and all of them."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any
 
+from experiments._markdown import markdown
 from experiments._results import PROVENANCE, Results, Row
+from experiments.papers import tables as _papers
 
 _PLACE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _LAWS = {
@@ -33,14 +35,6 @@ def filled(text: str, results: Results) -> str:
         return f"{place[1]}{table}\n{place[3]}" if table.count("\n") > 1 else place[0]
 
     return _PLACE.sub(drawn, text)
-
-
-def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of these cells."""
-    first, *others = (
-        "|" + "".join(f" {cell} |" if cell else " |" for cell in row) for row in (header, *rows)
-    )
-    return "\n".join((first, "|" + "---|" * len(header), *others))
 
 
 def _by_form(name: str, ratio: str) -> Callable[[Results], str]:
@@ -99,6 +93,7 @@ def _compare(results: Results) -> str:
             row["method"],
             f"{row['learning rate']:g}{'*' if row['at the end of the grid'] else ''}",
             f"{row['updates']:,}",
+            str(row["seeds"]),
             f"{row['validation loss']:.3f} ± {row['its deviation']:.3f}",
             f"{row['test accuracy']:.1%} ± {row['of the accuracy']:.1%}",
             _reached(row["evaluations to mezo's loss"]),
@@ -106,7 +101,7 @@ def _compare(results: Results) -> str:
         ]
         for row in results.where("compare", model="opt-reviews")
     ]
-    header = ["method", "learning rate", "updates", "validation loss", "test accuracy"]
+    header = ["method", "learning rate", "updates", "seeds", "validation loss", "test accuracy"]
     return markdown([*header, "evaluations to MeZO's loss", "state / weights"], rows)
 
 
@@ -127,23 +122,6 @@ def _costs(results: Results) -> str:
     ]
     header = ["method", "loss evaluations", "step / as many plain losses", "peak / inference"]
     return markdown([*header, "state / weights"], rows)
-
-
-def _digits(results: Results) -> str:
-    rows = [
-        [
-            row["method"],
-            f"{row['learning_rate']:g}",
-            f"{row['loss_evaluations']:,}",
-            f"{row['test_accuracy']:.1%} ± {row['test_accuracy_deviation']:.1%}",
-            f"{row['test_loss']:.3f} ± {row['test_loss_deviation']:.3f}",
-        ]
-        for row in results.where("digits", table="summary")
-    ]
-    (start,) = results.where("digits", table="start")
-    first = ["start", "", "0", f"{start['test_accuracy']:.1%}", f"{start['test_loss']:.3f}"]
-    header = ["method", "learning rate", "loss evaluations", "test accuracy", "test loss"]
-    return markdown(header, [first, *rows])
 
 
 def _real_text(results: Results) -> str:
@@ -217,11 +195,11 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "peers": _peers,
     "compare": _compare,
     "costs": _costs,
-    "digits": _digits,
     "real_text": _real_text,
     "synthetic": _synthetic,
     "attack": _attack,
     "control": _control,
+    **_papers.TABLES,
 }
 
 

@@ -7,7 +7,8 @@ updates; `adamw` takes gradients, each of which counts as three. The learning ra
 one run with seed 0 at each of the method's own rate times `grid`, of which the least validation
 loss decides. Then runs with the seeds 1, 2, … at that rate are reported, mean and standard
 deviation, and how many of the evaluations were made when the validation loss first was as low as
-`mezo`'s in the end. A rate at the end of the grid is marked: a wider one might do better.
+`mezo`'s in the end (in an earlier comparison, if it is not in this one). A rate at the end of the
+grid is marked: a wider one might do better.
 
 Runs are those of `experiments.finetune`; what is finished is not run again, so a comparison that
 was stopped goes on. Rows are kept in experiments/results/compare.jsonl, one a model and method. The
@@ -89,7 +90,7 @@ def compare(comparison: Comparison) -> list[dict[str, Any]]:
     """Tunes and runs all methods, prints a row for each, and returns the rows."""
     chosen = names(comparison)
     report = Report("compare", COLUMNS, comparison, names=2)
-    to_reach = math.nan
+    to_reach = kept_loss(report.path, comparison.model)
     for method in chosen:
         rate, at_end = tuned(comparison, method)
         runs = [run(comparison, method, rate, seed) for seed in range(1, comparison.seeds + 1)]
@@ -147,6 +148,16 @@ def _average(curves: list[Curve]) -> list[tuple[int, float]]:
         (looks[0][0], float(np.mean([loss for _, loss in looks])))
         for looks in zip(*curves, strict=True)
     ]
+
+
+def kept_loss(path: Path, model: str) -> float:
+    """That of the baseline in an earlier comparison; nan without one."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    rows = [json.loads(line) for line in lines]
+    losses = [
+        row["validation loss"] for row in rows if (row["model"], row["method"]) == (model, BASELINE)
+    ]
+    return losses[-1] if losses else math.nan
 
 
 def _mean(evaluations: list[int | None]) -> float | None:

@@ -19,7 +19,10 @@ from experiments._results import Results
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 # Pages with places for tables.
-PAGES = (DOCS / "performance.md", DOCS / "methods.md", ROOT / "experiments" / "README.md")
+PAGES = (
+    *(DOCS / name for name in ("papers.md", "performance.md", "methods.md")),
+    ROOT / "experiments" / "README.md",
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The recipes of the main job: every method is there, says what it costs, and fits its settings."""
 
 import dataclasses
+import json
 
 import jax
 import jax.numpy as jnp
@@ -159,3 +160,12 @@ def test_how_many_evaluations_it_took_to_a_loss():
     curve = [(0, 0.7), (100, 0.5), (200, 0.55), (300, 0.4)]
     assert compare.first_at_most(curve, 0.5) == 100
     assert compare.first_at_most(curve, 0.3) is None
+
+
+def test_an_earlier_comparison_says_what_loss_to_reach(tmp_path):
+    path = tmp_path / "compare.jsonl"
+    assert np.isnan(compare.kept_loss(path, "a"))
+    found = [("a", "mezo", 0.5), ("a", "lozo", 0.1), ("b", "mezo", 0.2)]
+    names = ("model", "method", "validation loss")
+    path.write_text("\n".join(json.dumps(dict(zip(names, row, strict=True))) for row in found))
+    assert compare.kept_loss(path, "a") == 0.5

@@ -67,13 +67,14 @@ def test_figures_are_drawn_of_what_is_there_and_twice_the_same(results, tmp_path
 def test_a_comparison_is_drawn_as_a_table_and_as_curves(tmp_path):
     row = {
         **{"model": "opt-reviews", "method": "zoar", "learning rate": 3e-4, "updates": 600},
+        **{"seeds": 3},
         **{"at the end of the grid": True, "validation loss": 0.5, "its deviation": 0.1},
         **{"test accuracy": 0.9, "of the accuracy": 0.02, "evaluations to mezo's loss": None},
         **{"state / weights": 2.0, "curve": [(0, 1.0), (9, 0.5)]},
     }
     (tmp_path / "compare.jsonl").write_text(json.dumps(row) + "\n")
     results = Results(tmp_path)
-    line = "| zoar | 0.0003* | 600 | 0.500 ± 0.100 | 90.0% ± 2.0% | not reached | 2.00 |"
+    line = "| zoar | 0.0003* | 600 | 3 | 0.500 ± 0.100 | 90.0% ± 2.0% | not reached | 2.00 |"
     assert _results_tables.TABLES["compare"](results).endswith(line)
     assert _results_figures.draw(results, tmp_path) == ["methods.svg"]
 

@@ -1,0 +1,1 @@
+"""Six papers, claim by claim: `python -m experiments.papers`."""
