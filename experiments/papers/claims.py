@@ -1,8 +1,9 @@
 """What the papers claim, the figure that was measured, and the verdict that follows from it.
 
-A verdict is a rule over the rows: "held" if the paper's number, or what it says without one, was
-reached; "partly" if the difference has the claimed sign, by more than two standard errors; else
-"did not hold". The reasons are words, written with the rows in view.
+A verdict is a rule over the rows. *Held*: the paper's number was reached, or where it has none all
+differences have the claimed sign by more than two standard errors. *Partly*: some of them. *Did not
+hold*: some have the other sign by as much, and none the claimed one. Else it is *not decided*: five
+seeds do not tell. The reasons are words, written with the rows in view.
 """
 
 import math
@@ -16,7 +17,7 @@ from experiments.papers.names import JUMPING, LEVY, NOISY, OURS, SMALL, STEEP, U
 
 # Of adapters, where it matters.
 NOISE = names.NOISES[-1]
-HELD, PARTLY, NOT = "held", "partly", "did not hold"
+HELD, PARTLY, NOT, OPEN = "held", "partly", "did not hold", "not decided"
 
 
 class Claim(NamedTuple):
@@ -37,11 +38,19 @@ class Claim(NamedTuple):
     why: str
 
 
-def judged(*, reached: bool, sign: bool) -> str:
-    """The verdict."""
-    if reached:
+def judged(pairs: list[tuple[Row, Row]], *, reached: bool | None = None) -> str:
+    """The verdict on a claim that the first row of every pair has the lower loss.
+
+    Args:
+      pairs: what is compared.
+      reached: whether the paper's number was; None if it has none.
+    """
+    better = [less(one, other) for one, other in pairs]
+    if all(better) if reached is None else reached:
         return HELD
-    return PARTLY if sign else NOT
+    if any(better):
+        return PARTLY
+    return NOT if any(less(other, one) for one, other in pairs) else OPEN
 
 
 def _number(value: float) -> str:
@@ -67,7 +76,7 @@ def _muon_share(found: Found) -> tuple[str, str]:
         f"{_share(shares[0])} at a constant rate, {_share(min(shares))} at the best; "
         f"with a quarter of them a loss of {_against(rows[-1], mezo)}"
     )
-    return ours, judged(reached=min(shares) <= 0.247, sign=min(shares) < 1)
+    return ours, judged([(row, mezo) for row in rows], reached=min(shares) <= 0.247)
 
 
 def _share(share: float) -> str:
@@ -82,14 +91,14 @@ def _muon_accuracy(found: Found) -> tuple[str, str]:
         f"{points:+.1f} points, both with rates that decay; loss {_against(one, other)}, "
         f"{_number(loss(more))} with 8 queries"
     )
-    return ours, judged(reached=points >= 25.1, sign=less(one, other))
+    return ours, judged([(one, other)], reached=points >= 25.1)
 
 
 def _loren_accuracy(found: Found) -> tuple[str, str]:
     one, other = (found.row("LOREN", SMALL, name) for name in ("LOREN", "MeZO"))
     points = _points(one, other)
     ours = f"{points:+.1f} points; loss {_against(one, other)}"
-    return ours, judged(reached=points >= 11.7, sign=less(one, other))
+    return ours, judged([(one, other)], reached=points >= 11.7)
 
 
 def _loren_learning(found: Found) -> tuple[str, str]:
@@ -99,28 +108,25 @@ def _loren_learning(found: Found) -> tuple[str, str]:
         f"loss {_number(loss(learned))} learned, {_number(loss(frozen))} frozen, "
         f"{_number(loss(plain))} without curvature"
     )
-    helps = [less(learned, other) for other in (frozen, plain)]
-    return ours, judged(reached=all(helps), sign=any(helps))
+    return ours, judged([(learned, frozen), (learned, plain)])
 
 
 def _loren_temperature(found: Found) -> tuple[str, str]:
-    better = []
+    pairs = []
     for problem in (SMALL, STEEP):
         frozen = found.row("LOREN", problem, "LOREN, frozen")
         rows = [row for row in found.of("LOREN") if row["problem"] == problem]
-        better += [
-            f"{_temperature(row)} on {problem}"
-            for row in rows
-            if _narrow(row["arm"]) and less(row, frozen)
-        ]
-    wide, frozen = (
-        found.row("LOREN", STEEP, f"LOREN, {name}radius 1") for name in ("", "frozen, ")
-    )
+        pairs += [(row, frozen) for row in rows if _narrow(row["arm"])]
+    better = [
+        f"{_temperature(one)} on {one['problem']}" for one, other in pairs if less(one, other)
+    ]
+    arms = ("LOREN, radius 1", "LOREN, frozen, radius 1")
+    wide = tuple(found.row("LOREN", STEEP, arm) for arm in arms)
     ours = (
         f"better than frozen at ε = 1e-3: {', '.join(better) or 'none of five'}; "
-        f"at ε = 1 on the steep direction {_against(wide, frozen)}"
+        f"at ε = 1 on the steep direction {_against(*wide)}"
     )
-    return ours, judged(reached=bool(better), sign=less(wide, frozen))
+    return ours, judged([*pairs, wide])
 
 
 def _narrow(arm: str) -> bool:
@@ -137,59 +143,38 @@ def _faster(
     """How many times fewer evaluations, beside the paper's factor."""
 
     def measured(found: Found) -> tuple[str, str]:
-        parts, reached, better = [], [], []
+        parts, reached, pairs = [], [], []
         for problem in problems:
             ours, theirs = (found.row(paper, problem, name) for name in (one, other))
             times = factor(ours, theirs)
             parts.append(f"{times:.1f} times on {problem} (loss {_against(ours, theirs)})")
             reached.append(times >= number)
-            better.append(less(ours, theirs))
-        return "; ".join(parts), judged(reached=all(reached), sign=any(better))
+            pairs.append((ours, theirs))
+        return "; ".join(parts), judged(pairs, reached=all(reached))
 
     return measured
 
 
-def _adazo_tuned(found: Found) -> tuple[str, str]:
-    parts, better = [], []
-    for problem in (SMALL, VALLEY):
-        ours, theirs = (found.row("R-AdaZO", problem, name) for name in ("R-AdaZO", "ZO-AdaMM"))
-        parts.append(f"{_against(ours, theirs)} on {problem}")
-        better.append(less(ours, theirs))
-    return f"loss {'; '.join(parts)}", judged(reached=all(better), sign=any(better))
+def _losses(paper: str, one: str, other: str, problems: tuple[str, ...]) -> Callable:
+    """Losses at as many evaluations, on each of the problems."""
+
+    def measured(found: Found) -> tuple[str, str]:
+        pairs = [
+            (found.row(paper, problem, one), found.row(paper, problem, other))
+            for problem in problems
+        ]
+        parts = [f"{_against(*pair)} on {pair[0]['problem']}" for pair in pairs]
+        return f"loss {'; '.join(parts)}", judged(pairs)
+
+    return measured
 
 
 def _adazo_equal_steps(found: Found) -> tuple[str, str]:
-    parts, better = [], []
-    for problem in (SMALL, VALLEY):
-        arms = ("R-AdaZO", "ZO-AdaMM at equal steps", "ZO-AdaMM at R-AdaZO's rate")
-        ours, equal, shared = (found.row("R-AdaZO", problem, arm) for arm in arms)
-        gain = math.log(loss(shared) / loss(ours)) if math.isfinite(loss(shared)) else math.inf
-        step = math.log(loss(shared) / loss(equal)) if math.isfinite(loss(equal)) else -math.inf
-        share = f" (a share of {step / gain:.0%} of what a shared rate gains)" if gain > 0.1 else ""
-        parts.append(f"{_against(ours, equal)} on {problem}{share}")
-        better.append(less(ours, equal))
-    return f"loss {'; '.join(parts)}", judged(reached=all(better), sign=any(better))
-
-
-def _history(found: Found) -> tuple[str, str]:
-    parts, better = [], []
-    for problem in (LEVY, SMALL):
-        arms = ("ZoAR", "averaged baseline without history")
-        ours, without = (found.row("ZoAR", problem, arm) for arm in arms)
-        parts.append(f"{_against(ours, without)} on {problem}")
-        better.append(less(ours, without))
-    return f"loss {'; '.join(parts)}", judged(reached=all(better), sign=any(better))
-
-
-def _noisy(found: Found) -> tuple[str, str]:
-    parts, better = [], []
-    for problem in (NOISY, JUMPING, SMALL):
-        ours, forward = (
-            found.row("ZoAR", problem, name) for name in ("ZoAR", "forward differences")
-        )
-        parts.append(f"{_against(ours, forward)} on {problem}")
-        better.append(less(ours, forward))
-    return f"loss {'; '.join(parts)}", judged(reached=all(better), sign=any(better))
+    text, verdict = _losses("R-AdaZO", "R-AdaZO", "ZO-AdaMM at equal steps", (SMALL, VALLEY))(found)
+    arms = ("R-AdaZO", "ZO-AdaMM at equal steps", "ZO-AdaMM at R-AdaZO's rate")
+    ours, equal, shared = (loss(found.row("R-AdaZO", VALLEY, arm)) for arm in arms)
+    share = math.log(shared / equal) / math.log(shared / ours)
+    return f"{text}, where steps of equal length are {share:.0%} of the gain", verdict
 
 
 def _bcd_step(found: Found) -> tuple[str, str]:
@@ -197,14 +182,12 @@ def _bcd_step(found: Found) -> tuple[str, str]:
     (there,) = found.elsewhere.where("bcd", form="plain list", law="gaussian")
     most = there["MeZO / MeZO-BCD"]
     ours = f"{here:.1f} times on digits; {most:.1f} times with 26 blocks at 64 tokens (`bcd`)"
-    return ours, judged(reached=max(here, most) >= 2.77, sign=max(here, most) > 1)
+    return ours, HELD if max(here, most) >= 2.77 else PARTLY if max(here, most) > 1 else NOT
 
 
 def _bcd_steps(found: Found) -> tuple[str, str]:
-    ours, mezo = (found.row("MeZO-BCD", WHOLE, name) for name in ("MeZO-BCD", "MeZO"))
-    return f"loss {_against(ours, mezo)} at as many steps", judged(
-        reached=not less(mezo, ours), sign=False
-    )
+    pair = tuple(found.row("MeZO-BCD", WHOLE, name) for name in ("MeZO-BCD", "MeZO"))
+    return f"loss {_against(*pair)} at as many steps", judged([pair])
 
 
 def adapter(found: Found, arm: str, rank: int, scale: str, noise: float) -> Row:
@@ -213,28 +196,30 @@ def adapter(found: Found, arm: str, rank: int, scale: str, noise: float) -> Row:
 
 
 def _collapse(found: Found) -> tuple[str, str]:
-    ranks = (8, 64)
     pairs = [
-        [adapter(found, "AR1-ZO", rank, scale, NOISE) for scale in (OURS, USUAL)] for rank in ranks
+        tuple(adapter(found, "AR1-ZO", rank, scale, NOISE) for scale in (OURS, USUAL))
+        for rank in names.RANKS[1:]
     ]
-    parts = [f"{_against(*pair)} at rank {rank}" for rank, pair in zip(ranks, pairs, strict=True)]
-    better = [less(*pair) for pair in pairs]
-    return f"loss {'; '.join(parts)}", judged(reached=all(better), sign=any(better))
+    return _at_ranks(pairs), judged(pairs)
 
 
 def _invariant(found: Found) -> tuple[str, str]:
-    rows = [adapter(found, "AR1-ZO", rank, OURS, NOISE) for rank in names.RANKS]
-    text = f"loss {', '.join(_number(loss(row)) for row in rows)} at ranks 1, 8, 64"
-    return text, judged(reached=not less(rows[0], rows[-1]), sign=not less(rows[0], rows[1]))
+    first, *others = (adapter(found, "AR1-ZO", rank, OURS, NOISE) for rank in names.RANKS)
+    losses = ", ".join(_number(loss(row)) for row in (first, *others))
+    return f"loss {losses} at ranks 1, 8, 64", judged([(row, first) for row in others])
 
 
 def _atoms(found: Found) -> tuple[str, str]:
-    parts, better = [], []
-    for rank in (8, 64):
-        atoms, whole = (adapter(found, arm, rank, OURS, NOISE) for arm in ("AR1-ZO", "MeZO"))
-        parts.append(f"{_against(atoms, whole)} at rank {rank}")
-        better.append(less(atoms, whole))
-    return f"loss {'; '.join(parts)}", judged(reached=all(better), sign=any(better))
+    pairs = [
+        tuple(adapter(found, arm, rank, OURS, NOISE) for arm in ("AR1-ZO", "MeZO"))
+        for rank in names.RANKS[1:]
+    ]
+    return _at_ranks(pairs), judged(pairs)
+
+
+def _at_ranks(pairs: list[tuple[Row, Row]]) -> str:
+    named = zip(names.RANKS[1:], pairs, strict=True)
+    return "loss " + "; ".join(f"{_against(*pair)} at rank {rank}" for rank, pair in named)
 
 
 CLAIMS = (
@@ -250,30 +235,29 @@ CLAIMS = (
         "is more accurate at equally many evaluations",
         "+25.1 points (abstract, ViT-B on CIFAR-100)",
         _muon_accuracy,
-        "At a constant rate ZO-Muon is ahead; at rates that decay both are alike. Matrices of a "
-        "width of 48 are small for subspaces of 16.",
+        "Matrices of a width of 48 are small for subspaces of 16, and MeZO gains more by a rate "
+        "that decays.",
     ),
     Claim(
         "LOREN",
         "is more accurate than MeZO at equally many evaluations",
         "+11.7 points (RoBERTa-large, average of tasks)",
         _loren_accuracy,
-        "The means differ so, by less than two standard errors of five seeds.",
+        "The means differ so, by 1.6 standard errors.",
     ),
     Claim(
         "LOREN",
         "gains by learning the curvature",
         "no number",
         _loren_learning,
-        "At these radii the curvature hardly moves from where it starts.",
+        "Curvature that learns, that is frozen and none at all are within two standard errors.",
     ),
     Claim(
         "LOREN",
         "has a temperature at which that matters",
         "no number",
         _loren_temperature,
-        "Higher temperatures move it, and no loss becomes lower by that. The steep direction is "
-        "passed faster without any curvature.",
+        "On the steep direction the loss is lowest without any curvature.",
     ),
     Claim(
         "R-AdaZO",
@@ -286,8 +270,8 @@ CLAIMS = (
         "R-AdaZO",
         "is better at each one's tuned rate",
         "no number",
-        _adazo_tuned,
-        "Each has a rate at which it is as good as the other.",
+        _losses("R-AdaZO", "R-AdaZO", "ZO-AdaMM", (SMALL, VALLEY)),
+        "Each has a rate at which five seeds do not tell them apart.",
     ),
     Claim(
         "R-AdaZO",
@@ -307,7 +291,7 @@ CLAIMS = (
         "ZoAR",
         "gains by its history",
         "no number",
-        _history,
+        _losses("ZoAR", "ZoAR", "averaged baseline without history", (LEVY, SMALL)),
         "What gains is the average over a step's own queries. On batches the history compares "
         "losses of different batches.",
     ),
@@ -315,7 +299,7 @@ CLAIMS = (
         "ZoAR",
         "is better than forward differences on noisy losses",
         "no number",
-        _noisy,
+        _losses("ZoAR", "ZoAR", "forward differences", (NOISY, JUMPING, SMALL)),
         "Noise of single evaluations averages out. Where batches differ as a whole, old losses "
         "mislead, unless each step keeps a baseline of its own (`per_block`).",
     ),
@@ -331,7 +315,7 @@ CLAIMS = (
         "needs no more steps than MeZO",
         "comparable (abstract)",
         _bcd_steps,
-        "The runs of MeZO lie far apart at this rate, so this says little.",
+        "The runs of MeZO lie far apart at this rate.",
     ),
     Claim(
         "AR1-ZO",
@@ -342,7 +326,7 @@ CLAIMS = (
     ),
     Claim(
         "AR1-ZO",
-        "does not depend on the rank",
+        "does not get worse with the rank",
         "none (abstract)",
         _invariant,
         "The loss does not grow with the rank; at rank 1 the adapter is too small for the task.",

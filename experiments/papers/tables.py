@@ -7,7 +7,7 @@ from experiments._markdown import markdown
 from experiments._results import Results, Row
 from experiments.papers.claims import CLAIMS, adapter
 from experiments.papers.found import Found
-from experiments.papers.names import BASELINE, NOISES, OURS, RANKS, USUAL
+from experiments.papers.names import BASELINE, NOISES, OURS, RANKS, USUAL, WHOLE
 
 STEP = "step / MeZO's"
 PAPERS = ("ZO-Muon", "LOREN", "R-AdaZO", "ZoAR", "MeZO-BCD")
@@ -46,7 +46,7 @@ def _cells(found: Found, row: Row) -> list[str]:
         row["arm"],
         f"{row['learning rate']:.2g}{'*' if row['at the end of the grid'] else ''}",
         f"{row['evaluations']:,}",
-        f"{row[STEP]:.2f}",
+        f"{row[STEP]:.2f}" if row["problem"] == WHOLE else "",
         _spread(row),
         "" if accuracy is None else f"{accuracy:.1%} ± {row['of the accuracy']:.1%}",
         "not reached" if math.isinf(share) else f"{share:.0%}",

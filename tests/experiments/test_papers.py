@@ -13,7 +13,7 @@ from experiments._results import Results
 from experiments.benchmarks import _report
 from experiments.papers import __main__ as main
 from experiments.papers.arm import Arm, Experiment, mezo
-from experiments.papers.claims import HELD, NOT, PARTLY, judged
+from experiments.papers.claims import HELD, NOT, OPEN, PARTLY, judged
 from experiments.papers.found import Found, less
 from experiments.papers.functions import function
 from experiments.papers.runs import Runner
@@ -82,9 +82,12 @@ def test_rows_are_kept_and_runs_not_made_again(monkeypatch, tmp_path):
 
 
 def test_a_verdict_asks_for_the_number_or_for_two_standard_errors():
-    assert judged(reached=True, sign=False) == HELD
-    assert (judged(reached=False, sign=True), judged(reached=False, sign=False)) == (PARTLY, NOT)
     one, other = ({"loss": loss, "its deviation": 0.5, "seeds": 4} for loss in (1.0, 1.8))
+    ahead, behind, level = (one, other), (other, one), (one, one)
+    assert judged([behind], reached=True) == judged([ahead, ahead]) == HELD
+    assert judged([ahead], reached=False) == judged([ahead, level, behind]) == PARTLY
+    assert judged([behind, level]) == judged([behind], reached=False) == NOT
+    assert judged([level], reached=False) == judged([level]) == OPEN
     assert less(one, other)  # by 0.8, where two standard errors are 0.71
     assert not less(one, other | {"loss": 1.7})
     assert less(one, other | {"loss": None})
