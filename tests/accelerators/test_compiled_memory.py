@@ -27,7 +27,7 @@ def test_a_step_takes_the_memory_of_inference(machine):
     # Two perturbed copies are the weights twice more.
     assert peaks.pop(("one device", "naive")) > 1.9
     # Both moments of one stacked leaf, in float32; kept, those of all leaves would take 4 more.
-    assert peaks.pop(("one device", "adam, replayed")) < 1.45
+    assert peaks.pop(("one device", "adam, replayed")) < (1.45 if machine.topology else 1.1)
     # A few percent is much of so small a model in parts: of OPT-13B it is 0.87 to 1.04 (`slices`).
     limits = {place: 1.05 if place[0] == "one device" else 1.25 for place in peaks}
     assert not {place: peak for place, peak in peaks.items() if peak > limits[place]}

@@ -93,7 +93,14 @@ def scale_by_r_adazo(
 def r_adazo_update(
     state: ScaleByRAdazoState, eps: ArrayLike, eps_root: ArrayLike, warmup_steps: ArrayLike
 ) -> Params:
-    """Equation (3) of `scale_by_r_adazo`, from the moments of its state."""
+    """Equation (3) of `scale_by_r_adazo`, from the moments of its state.
+
+    Args:
+      state: m, v and t after the update.
+      eps: as there, and so are the others.
+      eps_root: added inside the root.
+      warmup_steps: below which the denominator is 1.
+    """
     warm = state.num_updates < warmup_steps
 
     def scaled(m: jax.Array, v: jax.Array) -> jax.Array:

@@ -95,7 +95,13 @@ def scale_by_zo_adamm(
 
 
 def zo_adamm_update(state: ScaleByZoAdammState, eps: ArrayLike, amsgrad: bool) -> Params:  # noqa: FBT001
-    """Equation (4) of `scale_by_zo_adamm`, from the moments of its state."""
+    """Equation (4) of `scale_by_zo_adamm`, from the moments of its state.
+
+    Args:
+      state: m, v and v̂ after the update.
+      eps: added outside the root.
+      amsgrad: whether v̂ is the maximum.
+    """
 
     def scaled(m: jax.Array, v: jax.Array) -> jax.Array:
         root = jnp.sqrt(v) + eps
