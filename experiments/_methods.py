@@ -33,6 +33,12 @@ def _pairs(num_queries: int) -> int:
     return 2 * num_queries
 
 
+def _one_pair(num_queries: int) -> int:
+    """A pair for each direction, of its share of the batch."""
+    del num_queries
+    return 2
+
+
 def _one_sided(num_queries: int) -> int:
     return num_queries + 1
 
@@ -123,6 +129,23 @@ METHODS: dict[str, Recipe] = {
     "eggroll": Recipe(made(zojax.eggroll), _pairs, 1e-2, 1e-1, num_queries=8, samplers=_FACTORED),
     # Its learning rate is a length, that of a step over the root of the weights.
     "fzoo": Recipe(made(zojax.fzoo), _one_sided, 1e-2, 1e-1, num_queries=8, samplers=_SIGNS),
+    # Its learning rate is twice the radius times a length; a direction for each example.
+    "grzo": Recipe(
+        made(zojax.grzo, told=("num_queries",)),
+        _one_pair,
+        1e-5,
+        1e-4,
+        num_queries=8,
+        samplers=("gaussian",),
+    ),
+    "agzo": Recipe(
+        made(zojax.agzo, told=LOW_RANK),
+        _one_sided,
+        1e-3,
+        3e-2,
+        samplers=("factored",),
+        sampler_rank=8,
+    ),
     "hizoo": Recipe(
         made(zojax.hizoo, told=("num_queries",)),
         _pairs_and_base,

@@ -18,16 +18,19 @@ from zojax.estimators import kernel_weighted as kernel_weighted
 from zojax.estimators import leave_one_out as leave_one_out
 from zojax.estimators import moving_average as moving_average
 from zojax.estimators import no_updates as no_updates
+from zojax.estimators import standardized_central as standardized_central
 from zojax.estimators import standardized_forward as standardized_forward
 from zojax.estimators import telescoping as telescoping
 from zojax.evaluation import DrawnLeaf as DrawnLeaf
 from zojax.evaluation import evaluate as evaluate
 from zojax.evaluation import explain as explain
+from zojax.methods import agzo as agzo
 from zojax.methods import ar1_zo as ar1_zo
 from zojax.methods import conmezo as conmezo
 from zojax.methods import dizo as dizo
 from zojax.methods import eggroll as eggroll
 from zojax.methods import fzoo as fzoo
+from zojax.methods import grzo as grzo
 from zojax.methods import hizoo as hizoo
 from zojax.methods import kerzoo as kerzoo
 from zojax.methods import loren as loren
@@ -71,6 +74,7 @@ from zojax.samplers import cone as cone
 from zojax.samplers import coordinate as coordinate
 from zojax.samplers import diagonal as diagonal
 from zojax.samplers import factored as factored
+from zojax.samplers import flipped as flipped
 from zojax.samplers import gaussian as gaussian
 from zojax.samplers import hybrid as hybrid
 from zojax.samplers import kernels_as_matrices as kernels_as_matrices

@@ -17,10 +17,14 @@ class Losses(NamedTuple):
       along: `(directions, radii, when=True) -> losses` at params + radii z_k for directions of its
         own; see the `radius` of `zojax.evaluate` for the shapes. Unless `when`, which may be
         traced, nothing is evaluated or counted, and the losses are zeros.
+      inputs: `summarize -> summaries` of what meets the leaves as the loss is evaluated at params,
+        see `zojax.evaluation.loss_and_inputs`, at the price of `base`, which it evaluates for the
+        estimator too. None where losses alone are known.
     """
 
     base: Callable[[], jax.Array]
     along: Callable[..., jax.Array]
+    inputs: Callable[..., dict[str, jax.Array]] | None = None
 
 
 class Probe(NamedTuple):

@@ -24,6 +24,7 @@ class Row(NamedTuple):
       static: options that fix shapes.
       accumulates: whether a step may be made of several calls.
       spared: losses that the first step does without.
+      replays: whether a step can be made again from its losses.
     """
 
     make: Callable[..., optax.GradientTransformationExtraArgs]
@@ -34,6 +35,7 @@ class Row(NamedTuple):
     static: tuple[str, ...] = ("num_queries",)
     accumulates: bool = True
     spared: int = 0
+    replays: bool = True
 
     def spent(self, steps: int) -> int:
         """Losses of the first steps."""
@@ -103,6 +105,15 @@ def zo_mopi(
 
 # What each method promises with options that use all of its state.
 METHODS = {
+    "agzo": Row(
+        methods.agzo,
+        {"num_queries": 2, "rank": 2, "weight_decay": 1e-3, **WIDE},
+        3,
+        learning_rate=0.02,
+        static=(*CHUNKED, "rank", "iterations", "views", "bits"),
+        accumulates=False,
+        replays=False,
+    ),
     "ar1_zo": Row(
         methods.ar1_zo,
         {
@@ -144,12 +155,19 @@ METHODS = {
         learning_rate=0.05,
         static=(*CHUNKED, "ddof", "reuse"),
     ),
+    "grzo": Row(
+        methods.grzo,
+        {**SEVERAL, "divided": (), "weight_decay": 1e-3},
+        8,
+        learning_rate=0.02,
+        static=(*CHUNKED, "divided", "noise"),
+    ),
     "hizoo": Row(
         methods.hizoo,
         {"num_queries": 2, "curvature_rate": 0.01, "weight_decay": 1e-3, **WIDE},
         5,
         learning_rate=0.05,
-        static=(*CHUNKED, "bits"),
+        static=(*CHUNKED, "bits", "factored"),
     ),
     "kerzoo": Row(
         methods.kerzoo,
@@ -320,6 +338,13 @@ ROWS = {
     ),
     "ar1_zo one layer": Row(
         methods.ar1_zo, {"layers": "one", "schedule": "random", "atoms": last_axis}, 2, 10.0, 0.05
+    ),
+    "hizoo of means": Row(
+        methods.hizoo,
+        {"factored": True, "curvature_rate": 0.01, **WIDE},
+        3,
+        learning_rate=0.05,
+        static=(*CHUNKED, "bits", "factored"),
     ),
     "mezo gaussian": Row(methods.mezo, {}, 2),
     "mezo rademacher": Row(methods.mezo, {"sampler": zojax.rademacher()}, 2),

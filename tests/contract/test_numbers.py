@@ -34,6 +34,7 @@ GIVEN = {
 }
 # Where None says something.
 OPTIONAL = {
+    ("grzo", "chunk_size"),
     ("factored", "left_period"),
     ("factored", "right_period"),
     ("factored", "scale"),

@@ -24,7 +24,9 @@ FURTHER = {
         optax.sgd(0.02, momentum=0.9),
     ),
 }
-MAKERS = {name: lambda key, row=row: build(row, key) for name, row in METHODS.items()} | FURTHER
+MAKERS = {
+    name: lambda key, row=row: build(row, key) for name, row in METHODS.items() if row.replays
+} | FURTHER
 QUICK = ("mezo", "plateau")
 # In the third step the loss is not finite.
 TARGETS = jnp.linspace(-1.0, 1.0, STEPS).at[2].set(jnp.nan)

@@ -111,6 +111,7 @@ def laws(tree: Tree) -> st.SearchStrategy[Law]:
         st.just(Law(zojax.gaussian)),
         st.just(Law(zojax.rademacher)),
         st.just(Law(zojax.sphere)),
+        st.builds(lambda noise: Law(zojax.flipped, noise), dense()),
         st.sampled_from((Law(zojax.coordinate), Law(zojax.coordinate, "cyclic"))),
         _factored(leaves),
         _factored(leaves),

@@ -32,6 +32,7 @@ BASES = zojax.factored(2, left="haar", core="gaussian", right="haar", left_perio
 
 # name -> method, learning rate, options
 METHODS: dict[str, tuple[Callable[..., Any], float, dict[str, Any]]] = {
+    "agzo": (zojax.agzo, 0.02, {**EIGHT, "rank": 2}),
     "meazo": (zojax.meazo, 0.005, EIGHT),
     "mezo": (zojax.mezo, 0.02, EIGHT),
     "mezo, packed signs": (zojax.mezo, 0.02, {**EIGHT, "sampler": zojax.rademacher()}),
@@ -48,6 +49,7 @@ METHODS: dict[str, tuple[Callable[..., Any], float, dict[str, Any]]] = {
     "r_adazo": (zojax.r_adazo, 0.01, EIGHT),
     "eggroll": (zojax.eggroll, 0.1, {**EIGHT, "fitness": "centered"}),
     "fzoo": (zojax.fzoo, 0.01, EIGHT),
+    "grzo": (zojax.grzo, 2e-3, {**EIGHT, "divided": ("tokens",)}),
     "hizoo": (zojax.hizoo, 0.02, {**EIGHT, "curvature_rate": 0.1}),
     "lozo": (zojax.lozo, 0.02, {**EIGHT, "rank": 2, "period": 2, "momentum": 0.5}),
     "spsa": (zojax.spsa, 0.03, EIGHT),

@@ -21,7 +21,7 @@ ON_THREE_AXES = [
     ("dizo", "zo_adamu", "unbiased_zo"),
     ("eggroll", "fzoo", "hizoo", "lozo"),
     ("meazo", "spsa", "subzero", "tezo", "zo_mopi"),
-    ("p_gap", "zo_hgd", "mezo_svrg"),
+    ("p_gap", "zo_hgd", "mezo_svrg", "grzo", "agzo"),
 ]
 # Those that draw, evaluate or apply directions in ways of their own. The others differ from them in
 # what is done to the entries of an update, or to directions once they are drawn.

@@ -1,5 +1,6 @@
 """HiZOO is the algorithm of its code, but for the order of steps 4 and 5, and learns curvatures."""
 
+import dataclasses
 import functools
 
 import jax
@@ -12,13 +13,16 @@ import zojax
 from tests.compiling import BUFFERS_AS_USERS_HAVE
 from tests.methods import taped
 from tests.reference.hizoo import hizoo as reference
+from zojax.noise import RADEMACHER
 
 
-@pytest.mark.parametrize(("num_queries", "weight_decay"), [(1, 0.0), (3, 0.2)])
-def test_eight_steps_equal_the_loop(num_queries, weight_decay, key):
+@pytest.mark.parametrize(
+    ("num_queries", "weight_decay", "factored"), [(1, 0.0, False), (3, 0.2, False), (2, 0.2, True)]
+)
+def test_eight_steps_equal_the_loop(num_queries, weight_decay, factored, key):
     """Fed the same u, which are the directions of `gaussian` with the same key."""
     options = {"learning_rate": 0.05, "radius": 1e-2, "weight_decay": weight_decay}
-    options["curvature_rate"] = 0.3
+    options |= {"curvature_rate": 0.3, "factored": factored}
     tx = zojax.hizoo(key=key, num_queries=num_queries, **options)
     look = lambda directions, kept, step: taped.dense(directions)  # noqa: E731
     got = taped.run(tx, zojax.gaussian(), key, look, num_queries=num_queries)
@@ -27,9 +31,17 @@ def test_eight_steps_equal_the_loop(num_queries, weight_decay, key):
     )
     taped.assert_close(got.x, expected)
     curvature = optax.tree.get(got.state, "curvature", filtering=_is_sampler)
-    taped.assert_close(jax.tree.map(np.asarray, curvature), h)
+    taped.assert_close({name: _whole(kept) for name, kept in curvature.items()}, h)
     assert max(np.abs(np.log(value)).max() for value in h.values()) > 0.5
     assert optax.tree.get(got.state, "num_evaluations") == 8 * (2 * num_queries + 1)
+
+
+def _whole(kept):
+    """Every entry of a curvature of which maybe the means are kept."""
+    if not isinstance(kept, tuple):
+        return np.asarray(kept)
+    rows, columns = map(np.asarray, kept)
+    return np.outer(rows, columns) / np.mean(rows)
 
 
 def _is_sampler(path, _):
@@ -134,3 +146,37 @@ def test_several_queries_store_and_hold_one_curvature(key):
 def test_numbers_out_of_range_are_refused(rate, key):
     with pytest.raises(ValueError, match=r"curvature_rate must be a number of at least 0"):
         zojax.hizoo(0.1, key, curvature_rate=rate)
+
+
+def test_means_of_rows_and_columns_are_all_that_is_stored(key):
+    """Of attention's kernels and stacks of matrices too: 4 (m + n) bytes of each matrix."""
+    shapes = {"bias": (7,), "query": {"kernel": (32, 4, 8)}, "stack": (3, 16, 24)}
+    x = jax.tree.map(jnp.zeros, shapes, is_leaf=lambda shape: isinstance(shape, tuple))
+    tx = zojax.hizoo(0.05, key, factored=True)
+    curvature = optax.tree.get(tx.init(x), "curvature", filtering=_is_sampler)
+    sizes = jax.tree.map(jnp.size, curvature)
+    assert sizes == {"bias": 7, "query": {"kernel": (32, 32)}, "stack": (3 * 16, 3 * 24)}
+
+
+def test_of_rank_one_means_lose_nothing(key):
+    """With a direction of signs h u² = h: then HiZOO-L is HiZOO."""
+    x = {"b": jnp.linspace(-1.0, 1.0, 3), "w": jnp.ones((4, 3))}
+    ends = []
+    for views in (None, zojax.samplers.last_two_axes):
+        sampler = zojax.diagonal(0.5, views=views)
+        to_signs = lambda noise: dataclasses.replace(noise, law=RADEMACHER)  # noqa: E731
+
+        def draw(*args, sampler=sampler, to_signs=to_signs):
+            directions, state = sampler.draw(*args)
+            return tuple(
+                dataclasses.replace(recipe, noise=to_signs(recipe.noise)) for recipe in directions
+            ), state
+
+        estimator = zojax.central_with_curvature(0.25, 1)
+        signs = sampler._replace(draw=draw, one_by_one=None)
+        tx = zojax.chain(zojax.estimate_gradient(key, signs, estimator), optax.scale(-0.05))
+        step, visited, state = stepper(tx), x, tx.init(x)
+        for _ in range(3):
+            visited, state = step(visited, state)
+        ends.append(visited)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), *ends)

@@ -10,7 +10,7 @@ import pytest
 import zojax
 from tests.compiling import AS_USERS_HAVE
 from zojax.noise import RADEMACHER, gaussian_law
-from zojax.samplers import DiagonalState
+from zojax.samplers import DiagonalState, Means
 
 PARAMS = jnp.zeros((4, 3, 6))
 LENGTHS = PARAMS.shape
@@ -26,6 +26,12 @@ SAMPLERS = {
     "diagonal": zojax.diagonal(0.1)._replace(
         init=lambda x: DiagonalState(jnp.linspace(0.5, 4.0, x.size).reshape(x.shape))
     ),
+    "diagonal of means": zojax.diagonal(0.1, views=zojax.samplers.last_two_axes)._replace(
+        init=lambda x: DiagonalState(
+            Means(*(jnp.linspace(0.5, 4.0, 4 * n).reshape(4, n) for n in (3, 6)))
+        )
+    ),
+    "flipped": zojax.flipped(),
     **{
         f"factored {name}": zojax.factored(2, views=lambda path, leaf, view=view: view)
         for name, view in VIEWS.items()
@@ -89,7 +95,7 @@ def test_parts_equal_the_same_part_of_the_whole(name, key):
     compared = run(recipe, recipe.draw(LENGTHS))
     assert len(compared) >= 17
     for what, (part, whole) in compared.items():
-        atol = 1e-6 if "factored" in name or name == "diagonal" else 0
+        atol = 1e-6 if "factored" in name or "diagonal" in name else 0
         np.testing.assert_allclose(part, whole, rtol=0, atol=atol, err_msg=what)
 
 

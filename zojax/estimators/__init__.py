@@ -18,5 +18,6 @@ from zojax.estimators._leave_one_out import leave_one_out as leave_one_out
 from zojax.estimators._moving_average import moving_average as moving_average
 from zojax.estimators._no_updates import no_updates as no_updates
 from zojax.estimators._recorded import Recorded as Recorded
+from zojax.estimators._standardized_central import standardized_central as standardized_central
 from zojax.estimators._standardized_forward import standardized_forward as standardized_forward
 from zojax.estimators._telescoping import telescoping as telescoping

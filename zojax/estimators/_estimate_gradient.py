@@ -14,6 +14,7 @@ from zojax._typing import Key, Params, ValueFn
 from zojax.estimators import _callers, _guiding, _inner, _per_query, _window
 from zojax.estimators._accumulating import Accumulated
 from zojax.estimators._applying import Apply
+from zojax.estimators._dividing import divide
 from zojax.estimators._estimator import Estimator
 from zojax.estimators._measuring import Answer, Measure
 from zojax.estimators._recorded import Recorded
@@ -71,6 +72,7 @@ def estimate_gradient(
     chunk_size: int = 1,
     has_aux: bool = False,
     read_once: bool = False,
+    divided: tuple[str, ...] = (),
     axis_name: AxisName | None = None,
     axes: Axes = Axes(),
 ) -> optax.GradientTransformationExtraArgs:
@@ -88,6 +90,12 @@ def estimate_gradient(
     other links. Directions depend on (key, step, query, leaf path) alone and are regenerated:
     nothing of the size of params is stored. In the place of a loss, `value_fn=zojax.Recorded(...)`
     makes a step again from the losses that it measured.
+
+    With `divided` = ("batch",) query k sees the k-th of K equal parts of the argument `batch`, and
+    no other, so that a step reads the batch as often as with one direction, however many it has.
+    `num_evaluations` counts losses of a whole batch. Evaluated side by side (`chunk_size` = K) the
+    parts take the memory of the batch; for `zojax.flipped` and factored directions, of which no
+    perturbed weight is formed for each.
 
     If the losses give no finite coefficients the estimate is zero, and the step counts in
     `num_nonfinite`.
@@ -122,6 +130,8 @@ def estimate_gradient(
         returns it).
       read_once: whether what comes behind reads the estimate at one place alone, as descent does.
         Several queries then need no buffer for the sum of a large leaf; see `zojax.combine`.
+      divided: names of arguments of `value_fn`, trees whose arrays have a first axis that is cut
+        into K parts, one for each direction.
       axis_name: axes that losses are averaged over, where this is the program of one device: inside
         `jax.shard_map` or `jax.pmap`, with a part of the batch. Under `jit` a loss of a sharded
         batch is the mean over all of it anyway.
@@ -138,10 +148,11 @@ def estimate_gradient(
         `value_fn` needs an argument that was not passed.
       ValueError: for a key of the generator unsafe_rbg, or a missing `params` or `value_fn`; if
         the sampler has no coordinates for `inner`, or cannot draw again what the estimator's
-        history needs; if `per_query` meets `inner` or a history, or `accumulate` a sampler that
-        asks for losses before it draws; in `update` if params have no leaves or the mesh in use
-        lacks one of `axes`, or its groups do not divide the queries, or if recorded losses are
-        not as many as a step has.
+        history needs; if `per_query` meets `inner` or a history, or `accumulate` or `divided` a
+        sampler that asks for losses before it draws; in `update` if params have no leaves or the
+        mesh in use lacks one of `axes`, or its groups do not divide the queries, if recorded losses
+        are not as many as a step has, or if an argument of `divided` is missing or has no K equal
+        parts.
     """
     _keys.check(key)
     _checks.instance(Sampler, "zojax.gaussian()", sampler=sampler)
@@ -156,6 +167,11 @@ def estimate_gradient(
         raise ValueError(
             f"accumulate = {accumulate} does not go with a sampler that asks for losses before it "
             "draws: parts of a batch would give other directions; use accumulate=1"
+        )
+    if divided and sampler.guide is not None:
+        raise ValueError(
+            f"divided = {divided} does not go with a sampler that asks for losses before it draws, "
+            "along directions of its own; use divided=()"
         )
     num_queries = estimator.num_queries
     measure = Measure(chunk_size, has_aux, axis_name, axes)
@@ -204,6 +220,11 @@ def estimate_gradient(
         measured = estimator.estimate(state.estimator, probe)
         values = measured[0].values
         spent = sum(answer.count for answer in guiding) + values.size
+        if measured[0].base is not None:
+            spent -= sum(answer.is_base for answer in guiding)
+        if divided:
+            of_shares = measured[0].losses.size
+            spent += of_shares // num_queries - of_shares
         if guiding:
             values = jnp.concatenate([_guiding.one_axis(guiding), values])
         state = state._replace(
@@ -233,7 +254,8 @@ def estimate_gradient(
             value_fn.check(state.last_losses)
             losses, answers = value_fn.guiding()
         else:
-            losses, answers = measure.losses(bound(value_fn, extra_args), params)
+            parts = divide(value_fn, extra_args, divided, num_queries) if divided else None
+            losses, answers = measure.losses(bound(value_fn, extra_args), params, parts)
         kept = state.sampler
         if sampler.guide is not None:
             kept = sampler.guide(kept, state.key, state.count, params, losses)

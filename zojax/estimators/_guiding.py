@@ -12,6 +12,7 @@ from zojax._typing import Key, Params
 from zojax.estimators._accumulating import no_losses
 from zojax.estimators._estimator import Estimator
 from zojax.estimators._measuring import Answer
+from zojax.evaluation import Summaries, Summarize
 from zojax.recipes import OneByOne
 from zojax.samplers import Sampler
 
@@ -66,4 +67,9 @@ def recorded_in_turn(recorded: jax.Array | None) -> tuple[Losses, list[Answer]]:
             count = jax.tree.leaves(directions)[0].shape[0]
         return answer((count, *jnp.shape(radii)[-1:]), when)
 
-    return Losses(lambda: answer(()), along), answers
+    def inputs(summarize: Summarize) -> Summaries:
+        del summarize
+        answer(())
+        return {}
+
+    return Losses(lambda: answer(()), along, inputs if recorded is None else None), answers

@@ -12,7 +12,8 @@ from zojax._measurement import Losses
 from zojax._mesh import Axes, AxisName
 from zojax._schedule import as_buffer
 from zojax._typing import Params
-from zojax.evaluation import evaluate
+from zojax.estimators._dividing import Divided
+from zojax.evaluation import Summaries, Summarize, evaluate, loss_and_inputs
 
 
 class Measure(NamedTuple):
@@ -24,12 +25,18 @@ class Measure(NamedTuple):
     axes: Axes
 
     def losses(
-        self, loss: Callable[[Params], Any], params: Params
+        self, loss: Callable[[Params], Any], params: Params, divided: Divided | None = None
     ) -> tuple[Losses, list["Answer"]]:
         """What may be asked of a loss, and a list that grows by every answer.
 
         Answers are averaged over the devices that have parts of a batch.
+
+        Args:
+          loss: of the whole batch.
+          params: where it is asked for.
+          divided: what is evaluated along directions in its place.
         """
+        along_directions, shares = divided or (loss, None)
         answers: list[Answer] = []
 
         def averaged(losses: jax.Array, when: ArrayLike = True) -> jax.Array:  # noqa: FBT002
@@ -38,9 +45,23 @@ class Measure(NamedTuple):
             answers.append(Answer.of(as_buffer(losses), when))
             return answers[-1].losses
 
+        known: list[jax.Array] = []
+
         def base() -> jax.Array:
+            if known:
+                return known[0]
             value, _ = _checks.value_and_aux(loss(params), has_aux=self.has_aux)
             return averaged(value)
+
+        def inputs(summarize: Summarize) -> Summaries:
+            value, found = loss_and_inputs(
+                loss, params, summarize, has_aux=self.has_aux, gathered=self.axes.gathered
+            )
+            known.append(averaged(value))
+            answers[-1] = answers[-1]._replace(is_base=True)
+            if self.axis_name is not None:
+                found = jax.lax.pmean(found, self.axis_name)
+            return found
 
         def along(
             directions: Any,
@@ -49,12 +70,13 @@ class Measure(NamedTuple):
         ) -> jax.Array:
             def evaluated() -> jax.Array:
                 out = evaluate(
-                    loss,
+                    along_directions,
                     params,
                     directions,
                     radii,
                     chunk_size=self.chunk_size,
                     has_aux=self.has_aux,
+                    shares=shares,
                     axes=self.axes,
                 )
                 return out[0] if self.has_aux else out
@@ -65,7 +87,7 @@ class Measure(NamedTuple):
             nothing = jnp.zeros(shape.shape, shape.dtype)
             return averaged(jax.lax.cond(when, evaluated, lambda: nothing), when)
 
-        return Losses(base, along), answers
+        return Losses(base, along, inputs), answers
 
 
 class Answer(NamedTuple):
@@ -74,10 +96,12 @@ class Answer(NamedTuple):
     Attributes:
       losses: of any shape, zeros where nothing was evaluated.
       count: how many were evaluated, shape (), int32.
+      is_base: whether it is the loss at params, which `Losses.base` does not evaluate again.
     """
 
     losses: jax.Array
     count: jax.Array
+    is_base: bool = False
 
     @classmethod
     def of(cls, losses: jax.Array, when: ArrayLike) -> "Answer":

@@ -29,6 +29,7 @@ def evaluate(
     chunk_size: int = 1,
     materialize: bool = False,
     has_aux: bool = False,
+    shares: Any = None,
     axes: Axes = Axes(),
 ) -> Any:
     """Returns the losses value_fn(params + radius z_k) of K directions.
@@ -52,6 +53,9 @@ def evaluate(
         evaluated point by point instead.
       materialize: forms the perturbed params instead; the reference for tests.
       has_aux: whether `value_fn` returns `(value, aux)`.
+      shares: what each direction is evaluated with: a tree whose arrays lead with K, of which
+        `value_fn(params, share)` is given the entry of its direction. With `chunk_size` = K a batch
+        that is cut into K parts takes the memory of the batch.
       axes: of the mesh along which directions are shared out, and weights stored in parts.
 
     Returns:
@@ -77,9 +81,13 @@ def evaluate(
     radii = _radii(radius, num_queries)
     evaluate_at = _at_dense_params if materialize else _at_perturbed_params
 
+    def loss_with(share: Any) -> _Loss:
+        fn = value_fn if shares is None else lambda params: value_fn(params, share)
+        return _Loss.of(fn, params)
+
     def of_queries(queries: Any) -> tuple[jax.Array, Any]:
-        directions, radii = queries
-        loss = _Loss.of(value_fn, params)
+        _, radii, parts = queries
+        loss = loss_with(jax.tree.map(lambda array: array[0], parts))
         batched = in_lockstep(loss.program)
         chunk = min(chunk_size, len(radii)) if batched else 1
         if not batched:
@@ -89,19 +97,26 @@ def evaluate(
         else:
             each_point = _in_turn_on_tpus
 
-        def along(direction: Directions, radii: jax.Array) -> tuple[jax.Array, Any]:
+        def along(direction: Directions, radii: jax.Array, share: Any) -> tuple[jax.Array, Any]:
+            own = loss if share is None else loss_with(share)
+
             def at_point(radius: jax.Array) -> tuple[jax.Array, Any]:
-                out = evaluate_at(loss, perturbed(params, direction, radius, axes.gathered))
+                out = evaluate_at(own, perturbed(params, direction, radius, axes.gathered))
                 return _checks.value_and_aux(out, has_aux=has_aux)
 
             return each_point(at_point)(radii)
 
         if len(radii) == 1:
-            one = jax.tree.map(lambda array: array[0], directions)
-            return jax.tree.map(lambda array: array[None], along(draw(one), radii[0]))
-        return _map_in_chunks(lambda query: along(draw(query[0]), query[1]), queries, chunk)
+            one, radii, share = jax.tree.map(lambda array: array[0], queries)
+            return jax.tree.map(lambda array: array[None], along(draw(one), radii, share))
 
-    losses, aux = share_queries(of_queries, (directions, radii), axes)
+        def of_query(query: Any) -> tuple[jax.Array, Any]:
+            one, radii, share = query
+            return along(draw(one), radii, share)
+
+        return _map_in_chunks(of_query, queries, chunk)
+
+    losses, aux = share_queries(of_queries, (directions, radii, shares), axes)
     if jnp.ndim(radius) == 0:
         losses, aux = jax.tree.map(lambda array: array[:, 0], (losses, aux))
     return (losses, aux) if has_aux else losses

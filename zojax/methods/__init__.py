@@ -1,10 +1,12 @@
 """Published methods, each an assembly of a sampler, an estimator and optax links."""
 
+from zojax.methods._agzo import agzo as agzo
 from zojax.methods._ar1_zo import ar1_zo as ar1_zo
 from zojax.methods._conmezo import conmezo as conmezo
 from zojax.methods._dizo import dizo as dizo
 from zojax.methods._eggroll import eggroll as eggroll
 from zojax.methods._fzoo import fzoo as fzoo
+from zojax.methods._grzo import grzo as grzo
 from zojax.methods._hizoo import hizoo as hizoo
 from zojax.methods._kerzoo import kerzoo as kerzoo
 from zojax.methods._loren import loren as loren
@@ -33,11 +35,13 @@ from zojax.methods._zo_sign_sgd import zo_sign_sgd as zo_sign_sgd
 from zojax.methods._zoar import zoar as zoar
 
 __all__ = [
+    "agzo",
     "ar1_zo",
     "conmezo",
     "dizo",
     "eggroll",
     "fzoo",
+    "grzo",
     "hizoo",
     "kerzoo",
     "loren",

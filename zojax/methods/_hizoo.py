@@ -6,7 +6,12 @@
     x   ← x - η [(1/n) Σ_k s_k z_k + λ x]                                                        (4)
     h   ← (1 - a) h + (a / n) Σ_k |κ_k| / 2 · h u_k²,    h = 1 at first                          (5)
 
-entry by entry. x is `params`, f is `value_fn`, shape (); ε is `radius`, n is `num_queries`, η is
+entry by entry. HiZOO-L (`factored`) keeps the means of (5) over the columns and the rows of a
+matrix,
+
+    R_i ← mean_j of (5),    C_j ← mean_i of (5),    h_ij = R_i C_j / mean(R)                     (6)
+
+x is `params`, f is `value_fn`, shape (); ε is `radius`, n is `num_queries`, η is
 `learning_rate`, λ is `weight_decay` and a is `curvature_rate`. h is the inverse of the paper's Σ.
 
 What to know before tuning:
@@ -20,7 +25,8 @@ What to know before tuning:
 - h stays above 0, and decays where κ is small, so steps there become longer.
 
 Costs 2 n + 1 loss evaluations a step. Stores h, params-sized: 4 bytes a weight (8 for float64), a
-copy of float32 params and two of bfloat16 ones. Noise is drawn once more than by MeZO.
+copy of float32 params and two of bfloat16 ones; HiZOO-L stores R and C, 4 (m + n) bytes of an m by
+n matrix. Noise is drawn once more than by MeZO.
 
 Reference: arXiv:2402.15173 (HiZOO), ICLR 2025, and its official code, Yanjun-Zhao/HiZOO, whose form
 of (5) this is.
@@ -32,7 +38,8 @@ Departures:
   moves h first, and then divides the noise by the root of the new one.
 - The official code evaluates f(x) a second time, to log it, and raises the learning rate by epochs.
 - Several queries share a step, and their mean moves h; the official code has one.
-- HiZOO-L, which keeps h as rows and columns, is not offered: its rule is not established here.
+- The rule of HiZOO-L is not established here: of its paper the abstract was read, which names the
+  memory alone. (6) is Adafactor's, from which every code that keeps rows and columns takes it.
 - A loss that is not finite makes the whole update zero, weight decay included, and leaves h alone.
 """
 
@@ -45,7 +52,7 @@ from zojax import _checks
 from zojax._mesh import Axes, AxisName
 from zojax._typing import Key
 from zojax.estimators import central_with_curvature, chain, estimate_gradient
-from zojax.samplers import diagonal
+from zojax.samplers import diagonal, kernels_as_matrices
 from zojax.transforms import skip_nonfinite, weight_decay_links
 
 
@@ -56,6 +63,7 @@ def hizoo(
     radius: ArrayLike = 1e-3,
     num_queries: int = 1,
     curvature_rate: ArrayLike = 1e-8,
+    factored: bool = False,
     bits: int = 8,
     weight_decay: ArrayLike = 0.0,
     weight_decay_mask: Any = None,
@@ -72,6 +80,7 @@ def hizoo(
       radius: ε, above 0.
       num_queries: n, at least 1.
       curvature_rate: a, at least 0 and below 1; 0 is `zojax.mezo` with an evaluation more.
+      factored: whether h of a matrix is kept as means of rows and columns, HiZOO-L.
       bits: random bits of a number of u, 8, 16 or 32 (see `zojax.gaussian`). Under
         optax.inject_hyperparams name it in static_args.
       weight_decay: λ, at least 0.
@@ -103,9 +112,10 @@ def hizoo(
     """
     _checks.learning_rate(learning_rate=learning_rate)
     _checks.below_one(curvature_rate=curvature_rate)
+    _checks.flag(factored=factored)
     estimate = estimate_gradient(
         key,
-        diagonal(curvature_rate, bits=bits),
+        diagonal(curvature_rate, bits=bits, views=kernels_as_matrices if factored else None),
         central_with_curvature(radius, num_queries),
         accumulate=accumulate,
         chunk_size=chunk_size,

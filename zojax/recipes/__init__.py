@@ -12,7 +12,11 @@ from zojax.recipes._dense import Dense as Dense
 from zojax.recipes._dense import dense_recipes as dense_recipes
 from zojax.recipes._exclusive_blocks import combine_exclusive_blocks as combine_exclusive_blocks
 from zojax.recipes._exclusive_blocks import draw_exclusive_blocks_once as draw_exclusive_blocks_once
+from zojax.recipes._flipped import Flipped as Flipped
+from zojax.recipes._low_rank import LETTERS as LETTERS
 from zojax.recipes._low_rank import LowRank as LowRank
+from zojax.recipes._low_rank import of_rank as of_rank
+from zojax.recipes._low_rank import sum_over_rank as sum_over_rank
 from zojax.recipes._masked import Masked as Masked
 from zojax.recipes._masked import masked as masked
 from zojax.recipes._matrix_view import MatrixView as MatrixView
@@ -21,6 +25,7 @@ from zojax.recipes._preconditioned import Preconditioned as Preconditioned
 from zojax.recipes._recipe import Directions as Directions
 from zojax.recipes._recipe import OneByOne as OneByOne
 from zojax.recipes._recipe import Recipe as Recipe
+from zojax.recipes._recipe import query as query
 from zojax.recipes._slicing import split as split
 from zojax.recipes._small_leaves import draw_small_leaves as draw_small_leaves
 from zojax.recipes._sum import Sum as Sum

@@ -149,13 +149,5 @@ def _sum_factors(
     if not fuses:
         # A product has a buffer for its result: one leaf after another, not all at once.
         coefficients = make_after(lambda c: c, coefficients, before)
-    left = factors.left * coefficients.reshape(-1, *(1,) * (factors.left.ndim - 1))
-    joined = LowRank(_join(left), _join(factors.right), factors.axes, factors.scale)
-    total = joined.draw(leaf.shape).astype(leaf.dtype)
+    total = factors.weighted_sum(coefficients).draw(leaf.shape).astype(leaf.dtype)
     return total, before if fuses else total
-
-
-def _join(parts: jax.Array) -> jax.Array:
-    """(K, ..., rank) -> (..., K rank)."""
-    parts = jnp.moveaxis(parts, 0, -2)
-    return parts.reshape(*parts.shape[:-2], -1)

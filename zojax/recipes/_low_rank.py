@@ -19,10 +19,10 @@ def sum_over_rank(a: jax.Array, of_a: str, b: jax.Array, of_b: str, out: str) ->
     rank = a.shape[of_a.index("z")]
     if rank > _thresholds.FUSED_RANK:
         return jnp.einsum(f"{of_a},{of_b}->{out}", a, b)
-    return sum(_of_rank(a, of_a, k, out) * _of_rank(b, of_b, k, out) for k in range(rank))
+    return sum(of_rank(a, of_a, k, out) * of_rank(b, of_b, k, out) for k in range(rank))
 
 
-def _of_rank(array: jax.Array, letters: str, k: int, out: str) -> jax.Array:
+def of_rank(array: jax.Array, letters: str, k: int, out: str) -> jax.Array:
     """Entry k of the rank with the axes of `out`, of length 1 where it lacks them."""
     entry = jax.lax.index_in_dim(array, k, letters.index("z"), keepdims=False)
     letters = letters.replace("z", "")
@@ -88,6 +88,11 @@ class LowRank:
         others = (*shape[:axis], *shape[axis + 1 :])
         z = jnp.moveaxis(taken.draw(()), axis, 0)
         return z.reshape(*index.shape, *others)
+
+    def weighted_sum(self, coefficients: jax.Array) -> "LowRank":
+        """Σ_k coefficients[k] z_k of K factored directions, every array of which leads with K."""
+        left = self.left * coefficients.reshape(-1, *(1,) * (self.left.ndim - 1))
+        return self._with(_side_by_side(left), _side_by_side(self.right), self.axes)
 
     def subscripts(self, letters: str) -> tuple[str, str, str]:
         """The einsum subscripts of z, left and right, given a letter for every axis of z."""
@@ -162,3 +167,9 @@ class LowRank:
         if kind != "r":
             right = fn(right, len(before) - before.count("r"))
         return self._with(left, right, axes)
+
+
+def _side_by_side(factors: jax.Array) -> jax.Array:
+    """(K, ..., rank) -> (..., K rank)."""
+    factors = jnp.moveaxis(factors, 0, -2)
+    return factors.reshape(*factors.shape[:-2], -1)

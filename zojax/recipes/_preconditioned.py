@@ -7,6 +7,7 @@ import jax
 
 from zojax._trees import tree_dataclass
 from zojax.recipes._dense import Dense
+from zojax.recipes._low_rank import LowRank
 from zojax.recipes._precomputed import Precomputed
 
 
@@ -16,11 +17,11 @@ class Preconditioned:
 
     Attributes:
       noise: the recipe of u.
-      curvature: h, above 0, with the axes of the leaf.
+      curvature: the recipe of h, above 0; of rank 1 where rows and columns of it are known.
     """
 
     noise: Dense | Precomputed
-    curvature: Precomputed
+    curvature: Precomputed | LowRank
 
     @property
     def grains(self) -> tuple[int, ...]:
@@ -32,7 +33,7 @@ class Preconditioned:
 
     def draw(self, shape: Sequence[int], datum: jax.Array | None = None) -> jax.Array:
         """Returns z of this shape, float32; with a datum, its noise drawn when that is known."""
-        return self.noise.draw(shape, datum) * jax.lax.rsqrt(self.curvature.z)
+        return self.noise.draw(shape, datum) * jax.lax.rsqrt(self.curvature.draw(shape))
 
     def draw_taken(
         self, axis: int, index: jax.Array, shape: Sequence[int], datum: jax.Array

@@ -19,12 +19,15 @@ from zojax._schedule import make_after
 from zojax.noise import draw_arrays
 from zojax.recipes._deflated import Deflated
 from zojax.recipes._dense import Dense
+from zojax.recipes._flipped import Flipped
 from zojax.recipes._low_rank import LowRank
 from zojax.recipes._masked import Masked
 from zojax.recipes._precomputed import Precomputed
 from zojax.recipes._preconditioned import Preconditioned
 from zojax.recipes._recipe import query
 from zojax.recipes._sum import Sum
+
+_MadeOfNoise = Deflated | Flipped | Masked | Preconditioned
 
 
 def draw_small_leaves(direction: tuple, shapes: Sequence[tuple[int, ...]]) -> tuple:
@@ -110,19 +113,19 @@ def _noises_of(recipe: Any) -> list[Dense]:
     """The dense noise in a recipe; a sum may have several parts of it."""
     if isinstance(recipe, Sum):
         return [part for part in recipe.parts if isinstance(part, Dense)]
-    noise = recipe.noise if isinstance(recipe, Deflated | Masked | Preconditioned) else recipe
+    noise = recipe.noise if isinstance(recipe, _MadeOfNoise) else recipe
     return [noise] if isinstance(noise, Dense) else []
 
 
 def _with_drawn(
-    recipe: Dense | Sum | Deflated | Masked | Preconditioned,
+    recipe: Dense | Sum | _MadeOfNoise,
     drawn: list[Precomputed],
     shape: tuple[int, ...],
 ) -> Precomputed | Sum:
     """The recipe with its dense noise replaced."""
     if isinstance(recipe, Dense):
         return drawn[0]
-    if isinstance(recipe, Deflated | Masked | Preconditioned):
+    if isinstance(recipe, _MadeOfNoise):
         whole = dataclasses.replace(recipe, noise=drawn[0])
         return Precomputed(make_after(lambda recipe: recipe.draw(shape), whole, drawn[0].z))
     rest = iter(drawn)

@@ -16,6 +16,7 @@ from zojax.samplers.aligned import annealed as annealed
 from zojax.samplers.aligned import cone as cone
 from zojax.samplers.anisotropic import AnisotropicState as AnisotropicState
 from zojax.samplers.anisotropic import DiagonalState as DiagonalState
+from zojax.samplers.anisotropic import Means as Means
 from zojax.samplers.anisotropic import anisotropic as anisotropic
 from zojax.samplers.anisotropic import diagonal as diagonal
 from zojax.samplers.blocks import Atoms as Atoms
@@ -26,11 +27,13 @@ from zojax.samplers.blocks import blocks as blocks
 from zojax.samplers.blocks import flax_factors as flax_factors
 from zojax.samplers.blocks import layer_blocks as layer_blocks
 from zojax.samplers.factored import ProbedState as ProbedState
+from zojax.samplers.factored import activation_guided as activation_guided
 from zojax.samplers.factored import factored as factored
 from zojax.samplers.factored import probed as probed
 from zojax.samplers.hybrid import HybridState as HybridState
 from zojax.samplers.hybrid import hybrid as hybrid
 from zojax.samplers.isotropic import coordinate as coordinate
+from zojax.samplers.isotropic import flipped as flipped
 from zojax.samplers.isotropic import gaussian as gaussian
 from zojax.samplers.isotropic import rademacher as rademacher
 from zojax.samplers.isotropic import sphere as sphere

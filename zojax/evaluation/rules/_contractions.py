@@ -1,6 +1,7 @@
 """Rule for contractions, where a perturbed leaf meets data.
 
     dense      x · (W + r z):  z is drawn when x is known, once for all points that share it
+    flipped    x · W + r ((x ∘ s) · U) ∘ t:  two products, each one for all points and queries
     low rank   x · W + r (x · L) · Rᵀ:  one product with the base weight for all points and queries;
                on CPU x · (W + r L · Rᵀ), where wide factors meet so many tokens that it is faster
     block      x · W where another block is active: nothing is drawn, and all points share W
@@ -19,13 +20,15 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from zojax.evaluation._cost import cheaper_multiplied_out, cut_of_kept, cut_of_summed
+from zojax.evaluation._met import is_met
 from zojax.evaluation._perturbed import Perturbed
-from zojax.evaluation._sequence import is_result
+from zojax.evaluation._sequence import in_sequence, is_result
 from zojax.evaluation.rules._active_blocks import contract_if_active
 from zojax.evaluation.rules._blocked_contractions import by_kept_axis, by_summed_axis, in_blocks
 from zojax.evaluation.rules._dot import Dot
+from zojax.evaluation.rules._flipped_contractions import signs_beside
 from zojax.evaluation.rules._low_rank_contractions import through_the_rank
-from zojax.recipes import Block, LowRank
+from zojax.recipes import Block, Flipped, LowRank
 
 
 def dot_general(eqn: core.JaxprEqn, operands: list[Any]) -> list[Any] | None:
@@ -57,6 +60,8 @@ def _contract(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
         contract_w=tuple(lies[axis] for axis in dot.contract_w),
         batch_w=tuple(lies[axis] for axis in dot.batch_w),
     )
+    if not lying.batch_w:
+        is_met(leaf, x, lying.contract_x, lying.contract_w)
     out = _contract_base(x, leaf.replaced(leaf.base, leaf.recipe), lying)
     kept = [lies[axis] for axis in dot.kept_of_w(leaf.ndim)]
     first = out.ndim - len(kept)
@@ -72,6 +77,8 @@ def _contract_base(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
             cpu=lambda: _contract_dense(x, leaf, dot),
             default=lambda: _contract_low_rank(x, leaf, dot),
         )
+    if isinstance(leaf.recipe, Flipped):
+        return _contract_flipped(x, leaf, dot)
     if isinstance(leaf.recipe, Block) and not leaf.recipe.cut:
         return contract_if_active(
             lambda x, leaf: _contract_base(x, leaf, dot), x, leaf.whole(), dot
@@ -79,8 +86,29 @@ def _contract_base(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
     return _contract_dense(x, leaf, dot)
 
 
+def _contract_flipped(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
+    """With signs on both sides of the common noise, where they do not meet it in between."""
+    signs = signs_beside(x, leaf, dot)
+    if signs is None:
+        return _contract_dense(x, leaf, dot)
+    base = _contract_base_alone(x, leaf, dot)
+
+    def noise(leaf: Perturbed, flipped: jax.Array) -> jax.Array:
+        # In the sequence of what leaves meet x has its place, and not what signs make of it.
+        return leaf.recipe.noise.draw(leaf.base.shape, in_sequence(x)).astype(flipped.dtype)
+
+    added = signs.behind(_contract_by(noise, signs.before(x), leaf, dot.summed_widely(x)))
+    return base + (leaf.radius * added).astype(base.dtype)
+
+
 def _contract_low_rank(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
-    """Through the rank, beside one product with the base weight for all points.
+    """Through the rank, beside one product with the base weight for all points."""
+    base = _contract_base_alone(x, leaf, dot)
+    return base + through_the_rank(x, leaf, dot).astype(base.dtype)
+
+
+def _contract_base_alone(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
+    """The product with the base weight.
 
     It is the loss's own. Of a weight that is stored in parts blocks are gathered one by one: left
     to itself XLA gathers a table as a whole, or all activations (of Qwen3-32B in 64 parts it sent
@@ -88,8 +116,7 @@ def _contract_low_rank(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
     is left to it.
     """
     base = _contract_in_blocks(x, leaf, dot, _base_alone) if leaf.gathered else None
-    base = dot(x, leaf.cast(leaf.base)) if base is None else base
-    return base + through_the_rank(x, leaf, dot).astype(base.dtype)
+    return dot(x, leaf.cast(leaf.base)) if base is None else base
 
 
 def _base_alone(leaf: Perturbed, x: jax.Array) -> jax.Array:
@@ -99,8 +126,15 @@ def _base_alone(leaf: Perturbed, x: jax.Array) -> jax.Array:
 
 def _contract_dense(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
     """With the perturbed leaf, whole or in blocks of it."""
-    out = _contract_in_blocks(x, leaf, dot, Perturbed.dense)
-    return dot(x, leaf.dense(x)) if out is None else out
+    return _contract_by(Perturbed.dense, x, leaf, dot)
+
+
+def _contract_by(
+    weights: Callable[[Perturbed, jax.Array], jax.Array], x: jax.Array, leaf: Perturbed, dot: Dot
+) -> jax.Array:
+    """With `weights` of a leaf, whole or in blocks of it."""
+    out = _contract_in_blocks(x, leaf, dot, weights)
+    return dot(x, weights(leaf, x)) if out is None else out
 
 
 def _contract_in_blocks(

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 from jax.extend import core
 
+from zojax.evaluation._met import inside_a_loop, of_loop, summarizing
 from zojax.evaluation._perturbed import Perturbed
 from zojax.evaluation._program import Apply, run_program
 from zojax.evaluation._report import drawn
@@ -27,12 +28,14 @@ def scan(interpret: Apply, eqn: core.JaxprEqn, operands: list[Any]) -> list[Any]
     def step(state: tuple[list[Any], jax.Array], x: list[Any]) -> tuple[Any, list[Any]]:
         carry, same = state
         args = (*consts, *carry, *x)
-        outs = run_together(lambda *args: drawn(eqn, body(*args)), same, *args)
-        return (outs[: len(carry)], still_same(same, args)), outs[len(carry) :]
+        with inside_a_loop() as met:
+            outs = run_together(lambda *args: drawn(eqn, body(*args)), same, *args)
+        return (outs[: len(carry)], still_same(same, args)), (outs[len(carry) :], met)
 
     same = all_same((*consts, *carry, *stacks))
     how = {name: eqn.params[name] for name in ("length", "reverse", "unroll")}
-    (carry, _), ys = jax.lax.scan(step, (carry, same), stacks, **how)
+    (carry, _), (ys, met) = jax.lax.scan(step, (carry, same), stacks, **how)
+    of_loop(met, [x for x in stacks if isinstance(x, Perturbed)])
     return [*carry, *ys]
 
 
@@ -43,11 +46,12 @@ def while_(interpret: Apply, eqn: core.JaxprEqn, operands: list[Any]) -> list[An
     )
     condition = _lazily(interpret, eqn.params["cond_jaxpr"])
     body = _lazily(interpret, eqn.params["body_jaxpr"])
-    return jax.lax.while_loop(
-        lambda carry: drawn(eqn, condition(*of_condition, *carry))[0],
-        lambda carry: drawn(eqn, body(*of_body, *carry)),
-        drawn(eqn, carry),
-    )
+    with summarizing(None):
+        return jax.lax.while_loop(
+            lambda carry: drawn(eqn, condition(*of_condition, *carry))[0],
+            lambda carry: drawn(eqn, body(*of_body, *carry)),
+            drawn(eqn, carry),
+        )
 
 
 def cond(interpret: Apply, eqn: core.JaxprEqn, operands: list[Any]) -> list[Any]:
@@ -58,7 +62,8 @@ def cond(interpret: Apply, eqn: core.JaxprEqn, operands: list[Any]) -> list[Any]
         body = _lazily(interpret, jaxpr)
         return lambda *args: drawn(eqn, body(*args))
 
-    return jax.lax.switch(index, [branch(jaxpr) for jaxpr in eqn.params["branches"]], *args)
+    with summarizing(None):
+        return jax.lax.switch(index, [branch(jaxpr) for jaxpr in eqn.params["branches"]], *args)
 
 
 def _lazily(interpret: Apply, jaxpr: core.ClosedJaxpr) -> Callable[..., list[Any]]:

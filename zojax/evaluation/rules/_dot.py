@@ -5,6 +5,8 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
+from zojax.recipes import LETTERS
+
 
 class Product(Protocol):
     """What a loss makes of an array and a weight: a contraction, or a convolution."""
@@ -57,6 +59,19 @@ class Dot(NamedTuple):
     def kept_of_w(self, ndim: int) -> list[int]:
         """The axes of w alone, which has this many axes, that the result has."""
         return [axis for axis in range(ndim) if axis not in (*self.contract_w, *self.batch_w)]
+
+    def letters(self, x: jax.Array, ndim: int) -> tuple[str, str, str]:
+        """The einsum subscripts of x, of a w with `ndim` axes, and of the result."""
+        of_w, of_x = list(LETTERS[:ndim]), list(LETTERS[ndim : ndim + x.ndim])
+        for axis_x, axis_w in (
+            *zip(self.contract_x, self.contract_w, strict=True),
+            *zip(self.batch_x, self.batch_w, strict=True),
+        ):
+            of_x[axis_x] = of_w[axis_w]
+        shared = [of_x[axis] for axis in self.batch_x]
+        kept_x = [of_x[axis] for axis in self.kept_of_x(x)]
+        kept_w = [of_w[axis] for axis in self.kept_of_w(ndim)]
+        return "".join(of_x), "".join(of_w), "".join((*shared, *kept_x, *kept_w))
 
     def place_of(self, axis: int, x: jax.Array, ndim: int) -> int:
         """Which axis of the result is this one of w alone, which has `ndim` axes."""

@@ -7,23 +7,14 @@ from zojax import _thresholds
 from zojax._schedule import make_after
 from zojax.evaluation._perturbed import Perturbed
 from zojax.evaluation.rules._dot import Dot
-from zojax.recipes._low_rank import LETTERS, sum_over_rank
+from zojax.recipes import sum_over_rank
 
 
 def through_the_rank(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
     """What the direction adds to the product of the base: r (x · L) · Rᵀ, or r (x · R) · Lᵀ."""
-    of_leaf, of_x = list(LETTERS[: leaf.ndim]), list(LETTERS[leaf.ndim : leaf.ndim + x.ndim])
-    for axis_x, axis_w in (
-        *zip(dot.contract_x, dot.contract_w, strict=True),
-        *zip(dot.batch_x, dot.batch_w, strict=True),
-    ):
-        of_x[axis_x] = of_leaf[axis_w]
-    shared = [of_x[axis] for axis in dot.batch_x]
-    kept_x = [of_x[axis] for axis in dot.kept_of_x(x)]
-    kept_w = [of_leaf[axis] for axis in dot.kept_of_w(leaf.ndim)]
-    out = "".join((*shared, *kept_x, *kept_w))
+    of_x, of_leaf, out = dot.letters(x, leaf.ndim)
     summed = {of_leaf[axis] for axis in dot.contract_w}
-    return _products(x, "".join(of_x), leaf, "".join(of_leaf), summed, out, dot)
+    return _products(x, of_x, leaf, of_leaf, summed, out, dot)
 
 
 def _products(

@@ -1,19 +1,21 @@
 """Gaussian directions that go less far in coordinates along which the loss curves more."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from zojax import _checks
-from zojax._dtypes import wide, widened
+from zojax._dtypes import widened
 from zojax._measurement import Estimate
 from zojax._typing import Key, Params
 from zojax.noise import Law, Role, _keys, gaussian_law
 from zojax.recipes import (
     Dense,
     Directions,
+    LowRank,
+    MatrixView,
     OneByOne,
     Precomputed,
     Preconditioned,
@@ -22,19 +24,22 @@ from zojax.recipes import (
     dense_recipes,
 )
 from zojax.samplers._sampler import Sampler, ones
+from zojax.samplers._views import Views, checked_view
+from zojax.samplers.anisotropic._curvature_means import grown, ones_like, recipe_of
 
 
 class DiagonalState(NamedTuple):
     """State of `diagonal`.
 
     Attributes:
-      curvature: h, a tree like params, float32 or wider; 1 at first.
+      curvature: h of each leaf, in a tree like params: an array, float32 or wider, or the `Means`
+        of its rows and columns; 1 at first.
     """
 
-    curvature: Params
+    curvature: Any
 
 
-def diagonal(rate: ArrayLike, *, bits: int = 8) -> Sampler:
+def diagonal(rate: ArrayLike, *, bits: int = 8, views: Views | None = None) -> Sampler:
     """Z = u / √h, u ~ N(0, I), entry by entry, with a curvature h that is learned.
 
     After a step whose estimator measured curvatures κ_k = z_kᵀ H z_k, H being the Hessian,
@@ -45,33 +50,52 @@ def diagonal(rate: ArrayLike, *, bits: int = 8) -> Sampler:
     diagonal Hessian diag(c) in d dimensions the mean of (1) is 0 at h_i = c_i (d + 2)/2: h is
     proportional to the curvature, and an update ∝ 1/h, as the mean of s z is, to Newton's.
 
+    With `views` no h of a matrix is stored. Of (1) the means of rows and of columns are formed, R
+    and C, and h is what Adafactor makes of such means,
+
+        h_ij = R_i C_j / mean(R)                                                                (2)
+
+    the matrix of rank 1 that has them; (1) is exact where h and the mean of u² are of rank 1.
+
     E[z zᵀ] = 1/h; `covariance` says 1, what it is at first.
 
-    Stores h: 4 bytes for every weight (8 where weights are float64). Noise is drawn once more than
+    Stores h: 4 bytes for every weight (8 where weights are float64), or with `views` for every row
+    and column of a matrix, and every entry of other leaves. Noise is drawn once more than
     of `gaussian`, for (1).
 
     Args:
       rate: a, at least 0 and below 1.
       bits: random bits of a number of u, 8, 16 or 32; see `gaussian`.
+      views: which leaves are matrices, and how; e.g. `zojax.samplers.kernels_as_matrices`. None:
+        none of them.
 
     Raises:
       ValueError: for a number out of range; in `update` if the estimator measures no curvatures,
         as `central_with_curvature` does.
 
-    Source: arXiv:2402.15173 (HiZOO), in the form of its official code.
+    Source: arXiv:2402.15173 (HiZOO), in the form of its official code; (2) is equation 4 of Shazeer
+    and Stern, "Adafactor: adaptive learning rates with sublinear memory cost", arXiv:1804.04235.
     """
     _checks.below_one(rate=rate)
     _checks.one_of((8, 16, 32), bits=bits)
     law = gaussian_law(bits)
 
+    def views_of(params: Params) -> list[MatrixView | None]:
+        named = jax.tree.leaves_with_path(params)
+        return [views and checked_view(views, path, leaf) for path, leaf in named]
+
     def init(params: Params) -> DiagonalState:
-        return DiagonalState(jax.tree.map(lambda x: jnp.ones_like(x, wide(x.dtype)), params))
+        leaves, treedef = jax.tree.flatten(params)
+        kept = map(ones_like, leaves, views_of(params))
+        return DiagonalState(treedef.unflatten(kept))
+
+    def curvature_of(state: DiagonalState, params: Params) -> list[Precomputed | LowRank]:
+        kept = jax.tree.structure(params).flatten_up_to(state.curvature)
+        return list(map(recipe_of, kept, views_of(params)))
 
     def one(state: DiagonalState, key: Key, params: Params) -> Directions:
-        curvature = jax.tree.leaves(state.curvature)
-        noise = _noise(law, key, params)
-        pairs = zip(noise, curvature, strict=True)
-        return tuple(Preconditioned(u, Precomputed(h)) for u, h in pairs)
+        pairs = zip(_noise(law, key, params), curvature_of(state, params), strict=True)
+        return tuple(Preconditioned(u, h) for u, h in pairs)
 
     def draw(state: DiagonalState, key: Key, step: jax.Array, num_queries: int, params: Params):
         keys = _keys.query_keys(key, step, num_queries)
@@ -92,21 +116,29 @@ def diagonal(rate: ArrayLike, *, bits: int = 8) -> Sampler:
                 "zojax.central_with_curvature(radius)"
             )
         weights = jnp.abs(measured.curvatures) / (2 * measured.curvatures.shape[0])
-        growth = combine_squares(weights, _noise_of(directions), widened(params))
-
-        def moved(h: jax.Array, g: jax.Array) -> jax.Array:
-            return ((1 - rate) * h + rate * h * g).astype(h.dtype)
-
-        return DiagonalState(jax.tree.map(moved, state.curvature, growth))
+        growth, treedef = jax.tree.flatten(
+            combine_squares(weights, _noise_of(directions), widened(params))
+        )
+        kept = treedef.flatten_up_to(state.curvature)
+        moved = [
+            grown(h, view, rate, g)
+            for h, view, g in zip(kept, views_of(params), growth, strict=True)
+        ]
+        return DiagonalState(treedef.unflatten(moved))
 
     def combine_and_observe(
         state: DiagonalState, directions: Directions, measured: Estimate, params: Params
     ) -> tuple[Params, DiagonalState]:
         # Of the K directions only the noise is read: K copies of h are never made.
         total = combine(measured.coefficients, _noise_of(directions), widened(params))
-        updates = jax.tree.map(lambda u, h: u * jax.lax.rsqrt(h), total, state.curvature)
-        updates = jax.tree.map(lambda u, x: u.astype(x.dtype), updates, params)
-        return updates, observe(state, directions, measured, params)
+        totals, treedef = jax.tree.flatten(total)
+        updates = [
+            (u * jax.lax.rsqrt(h.draw(u.shape))).astype(x.dtype)
+            for u, h, x in zip(
+                totals, curvature_of(state, params), jax.tree.leaves(params), strict=True
+            )
+        ]
+        return treedef.unflatten(updates), observe(state, directions, measured, params)
 
     return Sampler(
         init, draw, observe, ones, one_by_one=one_by_one, combine_and_observe=combine_and_observe
