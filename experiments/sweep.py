@@ -90,11 +90,12 @@ def sweep(
 
 
 def _found(cell: Cell) -> Status:
-    """Whether a run is finished already."""
+    """Whether a run is finished already; one that was stopped has left a note and no numbers."""
     path = cell.settings.out / "result.json"
-    if not path.exists():
+    result = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    if result is None or "loss_after" not in result:
         return Status(cell.values)
-    return Status(cell.values, "done", json.loads(path.read_text(encoding="utf-8")))
+    return Status(cell.values, "done", result)
 
 
 def _made(cell: Cell, run: Run) -> Status:

@@ -33,6 +33,8 @@ class Standin:
         if settings.out.name in self.failing:
             raise ValueError("no such data")
         if settings.out.name in self.stopping:
+            note = json.dumps({"ended": "stopped by signal", "step": 7})
+            (settings.out / "result.json").write_text(note)
             raise KeyboardInterrupt
         result = {"loss_after": 1e3 * settings.learning_rate + settings.seed, "score_after": 0.5}
         (settings.out / "result.json").write_text(json.dumps(result))
