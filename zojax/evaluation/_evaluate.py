@@ -92,6 +92,8 @@ def evaluate(
         chunk = min(chunk_size, len(radii)) if batched else 1
         if not batched:
             each_point = _one_by_one
+        elif parts is not None:
+            each_point = _in_turn_but_on_cpus
         elif chunk > 1 or axes.gathered:  # what is read or sent once for all is worth more
             each_point = jax.vmap
         else:
@@ -200,6 +202,18 @@ def _in_turn_on_tpus(fn: Callable[[jax.Array], Any]) -> Callable[[jax.Array], An
     """
     return lambda points: jax.lax.platform_dependent(
         points, tpu=_one_by_one(fn), default=jax.vmap(fn)
+    )
+
+
+def _in_turn_but_on_cpus(fn: Callable[[jax.Array], Any]) -> Callable[[jax.Array], Any]:
+    """What `vmap` gives; on accelerators one point after another, each with all shares.
+
+    A point of all of them is as large as the batch. Both at once took 1.28 (v5e) and 1.12 (H100) of
+    the memory of inference on the doubled batch with flipped signs, whose products have two results
+    each, and take 0.89 and 0.82 (8 scanned layers of 1024, 16 x 256 tokens, bfloat16).
+    """
+    return lambda points: jax.lax.platform_dependent(
+        points, cpu=jax.vmap(fn), default=_one_by_one(fn)
     )
 
 

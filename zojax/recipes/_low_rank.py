@@ -14,10 +14,12 @@ from zojax.recipes._slicing import split, strided
 LETTERS = "abcdefghijklmnopqrstuvwxyABCDEFGHIJKLMNOPQRSTUVWXYZ"  # of axes; "z" is the rank
 
 
-def sum_over_rank(a: jax.Array, of_a: str, b: jax.Array, of_b: str, out: str) -> jax.Array:
+def sum_over_rank(
+    a: jax.Array, of_a: str, b: jax.Array, of_b: str, out: str, fused: int = _thresholds.FUSED_RANK
+) -> jax.Array:
     """Einsum of two arrays that share batch axes and the rank "z" that is summed over."""
     rank = a.shape[of_a.index("z")]
-    if rank > _thresholds.FUSED_RANK:
+    if rank > fused:
         return jnp.einsum(f"{of_a},{of_b}->{out}", a, b)
     return sum(of_rank(a, of_a, k, out) * of_rank(b, of_b, k, out) for k in range(rank))
 
@@ -76,6 +78,12 @@ class LowRank:
             return make_after(lambda factors: factors.draw(()), self, datum)
         z, left, right = self.subscripts(LETTERS[: len(self.axes)])
         return self.scale * sum_over_rank(self.left, left, self.right, right, z)
+
+    def written_out(self) -> jax.Array:
+        """Z as an expression of as many terms as its rank, which fuses with what reads it."""
+        z, left, right = self.subscripts(LETTERS[: len(self.axes)])
+        rank = self.left.shape[-1]
+        return self.scale * sum_over_rank(self.left, left, self.right, right, z, fused=rank)
 
     def draw_taken(
         self, axis: int, index: jax.Array, shape: Sequence[int], datum: jax.Array

@@ -97,7 +97,7 @@ def _contract_flipped(x: jax.Array, leaf: Perturbed, dot: Dot) -> jax.Array:
         # In the sequence of what leaves meet x has its place, and not what signs make of it.
         return leaf.recipe.noise.draw(leaf.base.shape, in_sequence(x)).astype(flipped.dtype)
 
-    added = signs.behind(_contract_by(noise, signs.before(x), leaf, dot.summed_widely(x)))
+    added = signs.behind(_contract_by(noise, signs.before(x), leaf, dot))
     return base + (leaf.radius * added).astype(base.dtype)
 
 

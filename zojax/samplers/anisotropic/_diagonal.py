@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._dtypes import widened
 from zojax._measurement import Estimate
+from zojax._schedule import make_after
 from zojax._typing import Key, Params
 from zojax.noise import Law, Role, _keys, gaussian_law
 from zojax.recipes import (
@@ -116,14 +117,16 @@ def diagonal(rate: ArrayLike, *, bits: int = 8, views: Views | None = None) -> S
                 "zojax.central_with_curvature(radius)"
             )
         weights = jnp.abs(measured.curvatures) / (2 * measured.curvatures.shape[0])
-        growth, treedef = jax.tree.flatten(
-            combine_squares(weights, _noise_of(directions), widened(params))
-        )
-        kept = treedef.flatten_up_to(state.curvature)
-        moved = [
-            grown(h, view, rate, g)
-            for h, view, g in zip(kept, views_of(params), growth, strict=True)
-        ]
+        leaves, treedef = jax.tree.flatten(widened(params))
+        kept, moved, before = treedef.flatten_up_to(state.curvature), [], weights
+        for h, view, u, leaf in zip(
+            kept, views_of(params), _noise_of(directions), leaves, strict=True
+        ):
+            # One leaf after another: of what is squared the means alone are left.
+            own = make_after(lambda weights: weights, weights, before)
+            (growth,) = combine_squares(own, (u,), [leaf])
+            moved.append(grown(h, view, rate, growth))
+            before = jax.tree.leaves(moved[-1])[0] if leaf.size else before
         return DiagonalState(treedef.unflatten(moved))
 
     def combine_and_observe(

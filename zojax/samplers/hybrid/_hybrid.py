@@ -86,7 +86,8 @@ def hybrid(
         state: HybridState, key: Key, step: jax.Array, params: Params, losses: Losses
     ) -> HybridState:
         directions = sampler.recall(key, step, num_queries, params)
-        slopes = (losses.along(directions, radius) - losses.base()) / radius
+        base = losses.base()  # first, so that what follows waits for it
+        slopes = (losses.along(directions, radius) - base) / radius
         finite = jnp.all(jnp.isfinite(slopes))
         coefficients = jnp.where(finite, slopes / num_queries, 0.0)
         estimate = combine(coefficients, directions, widened(params))

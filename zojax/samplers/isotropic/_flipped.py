@@ -3,7 +3,9 @@
 import jax
 import jax.numpy as jnp
 
+from zojax._dtypes import widened
 from zojax._measurement import Estimate
+from zojax._schedule import make_after
 from zojax._typing import Key, Params
 from zojax.noise import RADEMACHER, Role, _keys, draw_arrays
 from zojax.recipes import (
@@ -13,13 +15,14 @@ from zojax.recipes import (
     MatrixView,
     OneByOne,
     combine,
-    draw_small_leaves,
     query,
 )
 from zojax.samplers._dense_noise import check_dense
 from zojax.samplers._sampler import Sampler, ignore
 from zojax.samplers._views import last_two_axes
 from zojax.samplers.isotropic._dense import gaussian
+
+_WRITTEN_OUT = 32
 
 
 def flipped(noise: Sampler | None = None) -> Sampler:
@@ -79,13 +82,18 @@ def flipped(noise: Sampler | None = None) -> Sampler:
     def combine_and_observe(
         state: tuple[()], directions: Directions, measured: Estimate, params: Params
     ) -> tuple[Params, tuple[()]]:
-        total = tuple(
-            Flipped(query(recipe.noise, 0), recipe.signs.weighted_sum(measured.coefficients))
-            for recipe in directions
-        )
-        total = draw_small_leaves(total, [leaf.shape for leaf in jax.tree.leaves(params)])
-        one = jax.tree.map(lambda array: array[None], total)  # K = 1
-        return combine(jnp.ones(1), one, params), state
+        signs = [recipe.signs.weighted_sum(measured.coefficients) for recipe in directions]
+        # Noise is used up as it is drawn, if what it is multiplied with is there.
+        drawn = sum(jnp.ravel(factors.left)[0] for factors in signs)
+        one = make_after(lambda one: one, jnp.ones(1), drawn)
+        shared = jax.tree.map(lambda array: array[:1], tuple(u.noise for u in directions))
+        noise = combine(one, shared, widened(params), read_once=True)
+        leaves, treedef = jax.tree.flatten(params)
+        updates, before = [], drawn
+        for u, factors, leaf in zip(jax.tree.leaves(noise), signs, leaves, strict=True):
+            product, before = _multiplied_out(factors, leaf.shape, before)
+            updates.append((u * product).astype(leaf.dtype))
+        return treedef.unflatten(updates), state
 
     return Sampler(
         init,
@@ -115,6 +123,20 @@ def _signs(key: Key, params: Params) -> list[LowRank]:
         LowRank.of(view, left, right)
         for view, left, right in zip(views, factors[::2], factors[1::2], strict=True)
     ]
+
+
+def _multiplied_out(
+    signs: LowRank, shape: tuple[int, ...], before: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Σ_k c_k s_k t_kᵀ of a leaf, and what the next one waits for.
+
+    Of up to 32 directions it is an expression that fuses with what it is multiplied with; of more a
+    product with a buffer for its result, of one leaf after another.
+    """
+    if signs.left.shape[-1] > _WRITTEN_OUT:
+        product = signs.draw(shape, before)
+        return product, product
+    return signs.written_out(), before
 
 
 def _one_column(leaf: jax.Array) -> MatrixView:
