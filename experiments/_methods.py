@@ -133,7 +133,7 @@ METHODS: dict[str, Recipe] = {
     "grzo": Recipe(
         made(zojax.grzo, told=("num_queries",)),
         _one_pair,
-        1e-5,
+        3e-6,
         1e-4,
         num_queries=8,
         samplers=("gaussian",),

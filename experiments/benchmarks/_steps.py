@@ -37,6 +37,19 @@ def lazy_step(
     return tx, step_of(tx, loss)
 
 
+def noise_alone(law: str) -> Callable:
+    """(params, key) -> params + c z: the smallest program that draws noise for every leaf."""
+
+    def update(params: Any, key: jax.Array) -> Any:
+        sampler = LAWS[law][0]()
+        directions, _ = sampler.draw(sampler.init(params), key, jnp.int32(0), 1, params)
+        coefficient = jnp.full(1, LEARNING_RATE)
+        noise = zojax.combine(coefficient, directions, params, read_once=True)
+        return optax.apply_updates(params, noise)
+
+    return update
+
+
 def step_of(tx: optax.GradientTransformation, loss: Callable) -> Callable:
     """(params, state, batch) -> (params, state), the update included."""
 

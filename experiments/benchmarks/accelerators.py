@@ -10,7 +10,9 @@ its compiler is left out with a word. Nothing is run, so no time of a step is in
 
 Peak is arguments + results + temporaries, as `zojax.training.peak_bytes` counts them, over that of
 inference. Bytes are what a program for a TPU reads from memory and writes to it (see `_bytes`),
-over that of two forwards of the batch.
+over that of two forwards of the batch. "Least compile s" is how long the parts that no step can do
+without take to compile: one forward, and twice the smallest program that draws a law's noise for
+every leaf and adds it to the weights, as a step has noise in its evaluation and in its update.
 """
 
 import dataclasses
@@ -29,7 +31,7 @@ from experiments.benchmarks._compilers import MACHINES, compiled_for, use_compil
 from experiments.benchmarks._families import tied_qwen3
 from experiments.benchmarks._forms import Form, Size, abstract, nnx_list, plain_list, scanned
 from experiments.benchmarks._report import Report
-from experiments.benchmarks._steps import LAWS, doubled, lazy_step, naive_step
+from experiments.benchmarks._steps import LAWS, doubled, lazy_step, naive_step, noise_alone
 from zojax.training import peak_bytes
 
 SIZES = {
@@ -54,6 +56,7 @@ COLUMNS = (
     "bytes / two forwards",
     "code MB",
     "compile s",
+    "least compile s",
 )
 
 
@@ -109,21 +112,24 @@ def _measure(
     form: Form, laws: tuple[str, ...], compiled: Callable, row: Callable, *, count: bool
 ) -> None:
     """Rows of a form: inference first, to which the others are compared."""
-    forward, _ = compiled(form.loss, form.params, form.batch)
+    forward, of_forward = compiled(form.loss, form.params, form.batch)
     inference, seconds = compiled(form.loss, form.params, doubled(form.batch))
 
-    def of(program: str, executable: Any, seconds: float) -> None:
+    def of(program: str, executable: Any, seconds: float, least: float | None = None) -> None:
         peak = peak_bytes(executable)
         moved = count and bytes_accessed(executable) / (2 * bytes_accessed(forward))
         code = executable.memory_analysis().generated_code_size_in_bytes / 1e6
-        row(program, round(peak / 1e6), peak / peak_bytes(inference), moved or None, code, seconds)
+        ratios = (peak / peak_bytes(inference), moved or None)
+        row(program, round(peak / 1e6), *ratios, code, seconds, least)
 
     of("inference, doubled batch", inference, seconds)
+    key = jax.eval_shape(lambda: jax.random.key(0))
     for law in laws:
         tx, step = lazy_step(form.loss, law)
         state = jax.eval_shape(tx.init, form.params)
-        of(law, *compiled(step, form.params, state, form.batch, donate=(0, 1)))
-    key = jax.eval_shape(lambda: jax.random.key(0))
+        _, of_noise = compiled(noise_alone(law), form.params, key, donate=(0,))
+        least = of_forward + 2 * of_noise
+        of(law, *compiled(step, form.params, state, form.batch, donate=(0, 1)), least)
     of("naive", *compiled(naive_step(form.loss), form.params, key, form.batch, donate=(0,)))
 
 

@@ -40,7 +40,12 @@ def on_one_device(form, compiled) -> None:
     transformations = {law: lazy_step(form.loss, law)[0] for law in LAWS}
     rounded = zojax.round_stochastically(transformations["gaussian"], jax.random.key(0))
     replayed = zojax.mezo_adam(1e-3, jax.random.key(0), history=4)
-    others = {"gaussian, rounded": rounded, "adam, replayed": replayed}
+    others = {
+        "gaussian, rounded": rounded,
+        "adam, replayed": replayed,
+        "grzo": zojax.grzo(1e-6, jax.random.key(0)),
+        "hizoo, factored": zojax.hizoo(1e-6, jax.random.key(0), factored=True),
+    }
     for name, tx in (transformations | others).items():
         state = jax.eval_shape(tx.init, form.params)
         step = step_of(tx, form.loss)
