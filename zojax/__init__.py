@@ -66,6 +66,7 @@ from zojax.recipes import combine_squares as combine_squares
 from zojax.recipes import materialize as materialize
 from zojax.samplers import Sampler as Sampler
 from zojax.samplers import Slices as Slices
+from zojax.samplers import activation_guided as activation_guided
 from zojax.samplers import anisotropic as anisotropic
 from zojax.samplers import annealed as annealed
 from zojax.samplers import atom_labels as atom_labels
