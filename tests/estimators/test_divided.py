@@ -109,7 +109,18 @@ def test_a_missing_argument_is_named(key):
         run(tx)
 
 
-def test_a_sampler_that_asks_first_is_refused(key):
-    sampler = zojax.selected(zojax.gaussian(), 3)
-    with pytest.raises(ValueError, match=r"divided = \('batch',\) does not go with a sampler"):
-        zojax.estimate_gradient(key, sampler, zojax.central(0.25), divided=("batch",))
+def test_a_sampler_that_asks_first_is_given_the_whole_batch(key):
+    """P-GAP's probes: of the whole batch, and the step along what they show of its parts."""
+    sampler = zojax.probed(1, 1, 2, 0.25)
+    params = {"w": jnp.ones((3, 2))}
+
+    def loss(params, batch):
+        return jnp.mean((batch["x"] @ params["w"]) ** 2)
+
+    tx = zojax.estimate_gradient(key, sampler, zojax.central(0.25), divided=("batch",))
+    _, state = jax.jit(lambda x: tx.update(None, tx.init(x), x, value_fn=loss, batch=BATCH))(params)
+    assert state.num_evaluations == 2 * 2 + 2
+    directions = zojax.gaussian().recall(key, jnp.int32(0), 3, params)
+    z = zojax.materialize(jax.tree.map(lambda a: a[1], directions), params)
+    there = jax.tree.map(lambda x, z: x + 0.25 * z, params, z)
+    np.testing.assert_allclose(state.last_losses[0], loss(there, BATCH), rtol=1e-5)

@@ -93,9 +93,10 @@ def estimate_gradient(
 
     With `divided` = ("batch",) query k sees the k-th of K equal parts of the argument `batch`, and
     no other, so that a step reads the batch as often as with one direction, however many it has.
-    `num_evaluations` counts losses of a whole batch. Evaluated side by side (`chunk_size` = K) the
-    parts take the memory of the batch; for `zojax.flipped` and factored directions, of which no
-    perturbed weight is formed for each.
+    `num_evaluations` counts losses of a whole batch. (A sampler that asks before it draws, and an
+    estimator that asks for the loss at params, are given such.) Evaluated side by side
+    (`chunk_size` = K) the parts take the memory of the batch; for `zojax.flipped` and factored
+    directions, of which no perturbed weight is formed for each.
 
     If the losses give no finite coefficients the estimate is zero, and the step counts in
     `num_nonfinite`.
@@ -148,11 +149,10 @@ def estimate_gradient(
         `value_fn` needs an argument that was not passed.
       ValueError: for a key of the generator unsafe_rbg, or a missing `params` or `value_fn`; if
         the sampler has no coordinates for `inner`, or cannot draw again what the estimator's
-        history needs; if `per_query` meets `inner` or a history, or `accumulate` or `divided` a
-        sampler that asks for losses before it draws; in `update` if params have no leaves or the
-        mesh in use lacks one of `axes`, or its groups do not divide the queries, if recorded losses
-        are not as many as a step has, or if an argument of `divided` is missing or has no K equal
-        parts.
+        history needs; if `per_query` meets `inner` or a history, or `accumulate` a sampler that
+        asks for losses before it draws; in `update` if params have no leaves or the mesh in use
+        lacks one of `axes`, or its groups do not divide the queries, if recorded losses are not as
+        many as a step has, or if an argument of `divided` is missing or has no K equal parts.
     """
     _keys.check(key)
     _checks.instance(Sampler, "zojax.gaussian()", sampler=sampler)
@@ -167,11 +167,6 @@ def estimate_gradient(
         raise ValueError(
             f"accumulate = {accumulate} does not go with a sampler that asks for losses before it "
             "draws: parts of a batch would give other directions; use accumulate=1"
-        )
-    if divided and sampler.guide is not None:
-        raise ValueError(
-            f"divided = {divided} does not go with a sampler that asks for losses before it draws, "
-            "along directions of its own; use divided=()"
         )
     num_queries = estimator.num_queries
     measure = Measure(chunk_size, has_aux, axis_name, axes)
@@ -255,15 +250,16 @@ def estimate_gradient(
             losses, answers = value_fn.guiding()
         else:
             parts = divide(value_fn, extra_args, divided, num_queries) if divided else None
-            losses, answers = measure.losses(bound(value_fn, extra_args), params, parts)
+            loss = bound(value_fn, extra_args)
+            losses, of_step, answers = measure.losses(loss, params, parts)
         kept = state.sampler
         if sampler.guide is not None:
             kept = sampler.guide(kept, state.key, state.count, params, losses)
         guiding = list(answers)
         if is_recorded:
             first = sum(answer.losses.size for answer in guiding)
-            losses = value_fn.answers(num_queries, first)
-        return losses, kept, guiding
+            of_step = value_fn.answers(num_queries, first)
+        return of_step, kept, guiding
 
     def measured_along(directions: Directions, kept: Any, state: Any, params: Params) -> Any:
         """Several queries are drawn where they are evaluated, if the sampler knows how."""

@@ -1,6 +1,7 @@
 """Measuring the losses of a step."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -26,17 +27,16 @@ class Measure(NamedTuple):
 
     def losses(
         self, loss: Callable[[Params], Any], params: Params, divided: Divided | None = None
-    ) -> tuple[Losses, list["Answer"]]:
-        """What may be asked of a loss, and a list that grows by every answer.
+    ) -> tuple[Losses, Losses, list["Answer"]]:
+        """What a sampler and an estimator may ask, and a list that grows by every answer.
 
         Answers are averaged over the devices that have parts of a batch.
 
         Args:
           loss: of the whole batch.
           params: where it is asked for.
-          divided: what is evaluated along directions in its place.
+          divided: what an estimator sees of it along directions; None: all of it.
         """
-        along_directions, shares = divided or (loss, None)
         answers: list[Answer] = []
 
         def averaged(losses: jax.Array, when: ArrayLike = True) -> jax.Array:  # noqa: FBT002
@@ -64,13 +64,15 @@ class Measure(NamedTuple):
             return found
 
         def along(
+            loss: Callable[..., Any],
+            shares: Any,
             directions: Any,
             radii: jax.Array,
             when: ArrayLike = True,  # noqa: FBT002
         ) -> jax.Array:
             def evaluated() -> jax.Array:
                 out = evaluate(
-                    along_directions,
+                    loss,
                     params,
                     directions,
                     _after(answers, jnp.asarray(radii)),
@@ -87,7 +89,9 @@ class Measure(NamedTuple):
             nothing = jnp.zeros(shape.shape, shape.dtype)
             return averaged(jax.lax.cond(when, evaluated, lambda: nothing), when)
 
-        return Losses(base, along, inputs), answers
+        of_all = Losses(base, partial(along, loss, None), inputs)
+        of_shares = of_all._replace(along=partial(along, *divided)) if divided else of_all
+        return of_all, of_shares, answers
 
 
 def _after(answers: list["Answer"], radii: jax.Array) -> jax.Array:
