@@ -99,6 +99,20 @@ def test_a_step_without_a_finite_loss_changes_nothing(key):
     assert optax.tree.get(state, "num_nonfinite") == 1
 
 
+def test_inputs_that_are_no_numbers_leave_no_trace_in_an_estimate(key):
+    """The estimate is 0, and not 0 times what is no number."""
+    x = {"b": jnp.zeros(3), "hidden": jnp.full((4, 5), jnp.inf), "out": jnp.ones((5, 3))}
+
+    def loss(x):
+        return jnp.sum((FEATURES @ x["hidden"]) @ x["out"] + x["b"])
+
+    sampler, estimator = zojax.activation_guided(2), zojax.forward(0.1)
+    tx = zojax.estimate_gradient(key, sampler, estimator)
+    estimate, state = jax.jit(lambda x: tx.update(None, tx.init(x), x, value_fn=loss))(x)
+    jax.tree.map(lambda leaf: np.testing.assert_array_equal(leaf, 0.0), estimate)
+    assert state.num_nonfinite == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -122,8 +122,10 @@ def activation_guided(
                 bases.append(None)
                 continue
             side = state.sides.get(path, "left" if matrix.m <= matrix.n else "right")
-            spanning = state.sketches.get(path, start[side])
-            bases.append((side, orthonormal(jnp.broadcast_to(spanning, start[side].shape))))
+            sketch = state.sketches.get(path, start[side])
+            # Of inputs that are no numbers, or too large to be squared, no basis is made.
+            spanning = jnp.where(jnp.all(jnp.isfinite(sketch)), sketch, start[side])
+            bases.append((side, orthonormal(spanning)))
 
         def one(key: Key) -> Directions:
             noise = _sides(key, params, leaves)
