@@ -27,6 +27,7 @@ class Window:
       difference: the radius times the queries of a step, which make of a coefficient about the
         difference between losses that it stands for; None for a method without any.
       num_nonfinite: updates withheld before the first call.
+      lane: which run this is of several side by side; None if it is alone.
 
     Attributes:
       nonfinite_in_a_row: how many of the last updates that were read had been withheld.
@@ -36,10 +37,14 @@ class Window:
     """
 
     def __init__(
-        self, accumulate: int = 1, difference: float | None = None, num_nonfinite: int = 0
+        self,
+        accumulate: int = 1,
+        difference: float | None = None,
+        num_nonfinite: int = 0,
+        lane: int | None = None,
     ):
         self._accumulate, self._difference = accumulate, difference
-        self._num_nonfinite = num_nonfinite
+        self._num_nonfinite, self._lane = num_nonfinite, lane
         self.nonfinite_in_a_row = 0
         self.last_value = math.nan
         self.losses: np.ndarray | None = None
@@ -55,7 +60,8 @@ class Window:
         """Adds a call; its arrays, () of one step or (n,) of several, may still be in the making.
 
         Args:
-          measured: what a step, or several, of `zojax.training` measured.
+          measured: what a step, or several, of `zojax.training` measured; of runs side by side
+            all of them, with an axis for the runs behind that of the steps.
           tokens: of their batches.
         """
         self._measured.append(measured)
@@ -75,7 +81,7 @@ class Window:
           it. Near 1 the estimates are rounding, and the radius is too small; with narrower
           activations rounding is coarser than this.
         """
-        calls = jax.device_get(self._measured)
+        calls = [self._own(call) for call in jax.device_get(self._measured)]
         seconds = time.perf_counter() - self._start
         losses = [call.pop("last_losses") for call in calls if "last_losses" in call]
         self.losses = np.vstack(losses) if losses else None
@@ -100,6 +106,13 @@ class Window:
         self._measured, self._tokens = [], 0
         self.restart_clock()
         return numbers
+
+    def _own(self, call: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What a call measured of this run."""
+        if self._lane is None:
+            return call
+        axis = call["value"].ndim - 1
+        return {name: array.take(self._lane, axis) for name, array in call.items()}
 
     def _count(self, num_nonfinite: np.ndarray) -> None:
         """Takes in how many updates had been withheld after each one."""

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments._costs import Costs
-from experiments._endings import Ending
+from experiments._course import Ended
 from experiments._job import Job
 from experiments._settings import Settings
 from zojax import training
@@ -62,15 +62,7 @@ class Result:
     state_over_weights: float
 
 
-def summarize(
-    settings: Settings,
-    best_step: int,
-    loss_evaluations: int,
-    num_nonfinite: int,
-    chunk_size: int,
-    costs: Costs,
-    ending: Ending,
-) -> Result:
+def summarize(settings: Settings, ended: Ended, chunk_size: int, costs: Costs) -> Result:
     """Returns the numbers of a run, with the scores and losses that its metrics hold.
 
     What they do not hold, or hold as null, is nan.
@@ -83,16 +75,16 @@ def summarize(
 
     return Result(
         out=settings.out,
-        ended=ending.ended,
-        explanation=ending.explanation,
+        ended=ended.ending.ended,
+        explanation=ended.ending.explanation,
         learning_rate=settings.learning_rate,
-        best_step=best_step,
+        best_step=ended.best_step,
         score_before=last("test_score", step=0),
         score_after=last("test_score"),
         loss_before=last("validation_loss", step=0),
-        loss_after=last("validation_loss", step=best_step),
-        loss_evaluations=loss_evaluations,
-        num_nonfinite=num_nonfinite,
+        loss_after=last("validation_loss", step=ended.best_step),
+        loss_evaluations=ended.loss_evaluations,
+        num_nonfinite=ended.num_nonfinite,
         chunk_size=chunk_size,
         step_over_forwards=costs.step_over_forwards,
         memory_over_inference=costs.memory_over_inference,

@@ -5,17 +5,16 @@ import dataclasses
 import json
 import signal
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 import grain
 import jax
-import numpy as np
 from rich.console import Console
 
 from experiments import tasks
 from experiments._diagnostics import Diagnostics
 from experiments._groups import LOG_EVERY, Group, groups
-from experiments._interruption import Interruption, Stopped
+from experiments._interruption import Interruption
 from experiments._job import Job
 from experiments._metrics_writers import Writer
 from experiments._processes import is_first
@@ -58,27 +57,36 @@ class Run:
         It knows of which batch it is a part, because all parts are padded to the same length. With
         `accumulate`, so many calls in a row have the parts of the batch of one step.
         """
-        settings, data, layout = self.settings, self.job.objective.data, self.job.layout
-        order = training.batches(len(data.lengths()), settings.part_size, settings.seed)
-        return order.map(lambda whole: data.batch(layout.own(whole), whole))
+        data, layout = self.job.objective.data, self.job.layout
+        return self.order.map(lambda whole: data.batch(layout.own(whole), whole))
 
-    def batches_from(self, step: int) -> Iterator[dict[str, np.ndarray]]:
-        """The batches of a step and all after it, the next ones made in a thread meanwhile."""
-        ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
-        calls = self.settings.accumulate
-        calls = slice(calls * step, calls * self.settings.steps)
-        return iter(self.batches[calls].to_iter_dataset(ahead))
+    @property
+    def order(self) -> grain.MapDataset:
+        """The examples of the batch of every call, of all processes."""
+        examples = len(self.job.objective.data.lengths())
+        return training.batches(examples, self.settings.part_size, self.settings.seed)
 
     def groups_from(self, step: int) -> Iterator[Group]:
-        """The same batches, in groups of calls that end wherever somebody looks."""
+        """The batches of a step and all after it, in groups of calls."""
+        return self.groups_of(self.batches, step, self.job.layout.assemble)
+
+    def groups_of(self, batches: grain.MapDataset, step: int, put: Callable) -> Iterator[Group]:
+        """Groups of calls that end wherever somebody looks, the next made in a thread meanwhile.
+
+        Args:
+          batches: of every call.
+          step: after which the first one comes.
+          put: brings them to the devices, see `experiments._groups`.
+        """
+        ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
         calls, size = self.settings.accumulate, self.settings.steps_per_call
+        left = batches[calls * step : calls * self.settings.steps].to_iter_dataset(ahead)
 
         def stops(call: int) -> bool:
             return call % calls == 0 and self.logs_at(call // calls)
 
         size = 1 if size == 1 else calls * size
-        put = self.job.layout.assemble
-        return groups(self.batches_from(step), size, start=calls * step, stops=stops, put=put)
+        return groups(left, size, start=calls * step, stops=stops, put=put)
 
     def logs_at(self, step: int) -> bool:
         """Whether the numbers of the last steps are read after a step."""
@@ -146,11 +154,12 @@ class Run:
         """
         return self.cadence.due(step, loss, self.checkpoints.best_loss)
 
-    def stop(self, step: int, number: int) -> NoReturn:
+    def leave_note(self, step: int, number: int) -> None:
         """Leaves a checkpoint that is whole, and a note of why there is no model.
 
-        Raises:
-          Stopped: with the step and the number of the signal.
+        Args:
+          step: the last one.
+          number: of the signal that asked for it.
         """
         self.checkpoints.wait()
         if is_first():
@@ -158,7 +167,6 @@ class Run:
             note = {"ended": "stopped by signal", "explanation": words, "step": step}
             text = json.dumps(note, indent=2) + "\n"
             training.write_atomically(self.settings.out / "result.json", text)
-        raise Stopped(number, step)
 
     def begin(self, params: Any, state: Any) -> tuple[int, Any, Any]:
         """Evaluates what is there before the first step, or restores the latest checkpoint.
@@ -176,14 +184,18 @@ class Run:
         self.console.print(f"test {self.metric} before: {before.score:.1%}", highlight=False)
         return 0, params, state
 
-    def is_out_of_patience(self, step: int) -> bool:
-        """Whether the last evaluations up to a step, `patience` of them, bettered nothing."""
+    def is_over(self, step: int) -> bool:
+        """Whether a step is the last: of all, or because the evaluations bettered nothing.
+
+        That is so if the last ones, `patience` of them, did not.
+        """
         patience, best = self.settings.patience, self.checkpoints.best_step
-        return (
+        out_of_patience = (
             patience is not None
             and best is not None
-            and (step - best >= patience * self.settings.eval_every)
+            and step - best >= patience * self.settings.eval_every
         )
+        return out_of_patience or step >= self.settings.steps
 
     def best(self, params: Any, state: Any) -> tuple[int, Any, Any]:
         """Returns the step with the least validation loss, and its params and state."""

@@ -7,40 +7,29 @@ the fine-tuned model in the Hugging Face layout, metrics, a plot and checkpoints
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
-import optax
 import tyro
-from flax import nnx
 from rich.console import Console
 
-from experiments._averaging import averaged
 from experiments._chunks import choose_chunk_size
 from experiments._compilation_cache import keep_compiled_programs
 from experiments._config_file import ConfigFile, to_yaml, with_config
 from experiments._costs import measure_costs
-from experiments._diagnostics import Diagnostics
-from experiments._endings import Ending, conclude
-from experiments._evaluation import make_evaluate
+from experiments._course import begin, end
+from experiments._endings import Ending
 from experiments._exits import ending_in_words, refusing
-from experiments._export import export
 from experiments._interruption import Interruption
 from experiments._job import Job, prepare
 from experiments._launcher import launch
-from experiments._layout import local
 from experiments._learning_rate import choose_learning_rate
 from experiments._listing import print_methods, print_models, print_tasks
-from experiments._metrics_writers import open_writers
 from experiments._optimizer import make_optimizer
-from experiments._precision import warn_of_small_radius, warn_of_small_updates
 from experiments._processes import EndingTogether, Processes, ending_at_once, is_first
+from experiments._programs import by_groups, make_judge, make_loss, write_model
 from experiments._report import Result, describe, report, summarize
-from experiments._run import Run
 from experiments._run_folder import claimed
-from experiments._saving import Cadence
-from experiments._seed_logs import RunLog, describe_run
 from experiments._settings import Settings
 from experiments._status import showing
 from experiments._training_loop import train_from
@@ -76,19 +65,8 @@ def train(settings: Settings, job: Job) -> Outcome:
 
 
 def _train(settings: Settings, job: Job, interruption: Interruption) -> Outcome:
-    graphdef, params, frozen, layout = job.graphdef, job.params, job.frozen, job.layout
-
-    def loss(params, frozen, batch):
-        return job.objective.value_fn(nnx.merge(graphdef, params, frozen), batch)
-
-    # An update has two points of a batch in flight, so twice the batch fits as well.
-    evaluate = make_evaluate(
-        job.task,
-        job.processor,
-        lambda weights: nnx.merge(graphdef, *weights),
-        batch_size=2 * settings.part_size,
-        layout=layout,
-    )
+    frozen, layout = job.frozen, job.layout
+    loss, judge = make_loss(job), make_judge(settings, job)
     console = Console(quiet=not is_first())
     describe(console, settings, job)
     with jax.set_mesh(layout.mesh), refusing():
@@ -98,83 +76,30 @@ def _train(settings: Settings, job: Job, interruption: Interruption) -> Outcome:
     with jax.set_mesh(layout.mesh):
         lies = jax.tree.map(lambda leaf: leaf.sharding, params), layout.of_state(tx, params)
     step = training.make_step(tx, loss, shardings=lies)
-    update = _by_groups(step, training.make_steps(tx, loss, shardings=lies), frozen)
+    steps = training.make_steps(tx, loss, shardings=lies)
+    update = by_groups(step, steps, frozen=frozen)
 
     with (
         # zojax then draws on every device what none has to send, and has them agree.
         jax.set_mesh(layout.mesh),
-        _checkpoints(settings) as checkpoints,
-        _writers(settings, checkpoints) as writers,
+        contextlib.ExitStack() as stack,
     ):
-
-        def judge(params, split, **watched):
-            return evaluate((params, frozen), split, **watched)
-
-        diagnostics = Diagnostics(settings, job, loss) if settings.diagnostics else None
-        run = Run(
-            *(settings, job, judge, checkpoints, writers, diagnostics, console, interruption),
-            cadence=Cadence(settings),
+        begun, params, state = begin(
+            stack, settings, job, params, tx, loss, judge, console, interruption
         )
-        # Under jit, no two leaves of the state share a buffer, and both may be donated.
-        state = jax.jit(tx.init, out_shardings=lies[1])(params)
-        header = describe_run(settings, job.graphdef, params, frozen, state)
-        untrained = training.fingerprint(params, rounded=True)
-        start, params, state = run.begin(params, state)
-        warn_of_small_radius(console, params, settings.radius)
-        if settings.dtype != "float32" and settings.update_precision == "nearest":
-            sizes = training.make_update_sizes(tx, loss)
-            first = layout.assemble(run.batches[settings.accumulate * start])
-            warn_of_small_updates(console, params, sizes(params, state, frozen=frozen, batch=first))
-        with RunLog.open(settings, header, start, console) as log, interruption.between_steps():
-            last = train_from(run, update, log, start, params, state)
-        done, params, state = last.step, last.params, last.state
-        spent = int(optax.tree.get(state, "num_evaluations")) // settings.accumulate
-        num_nonfinite = int(optax.tree.get(state, "num_nonfinite"))
-        ending = last.ending or conclude(
-            settings,
-            step=done,
-            num_nonfinite=num_nonfinite,
-            moved=bool((training.fingerprint(params, rounded=True) != untrained).any()),
-            best_loss=checkpoints.best_loss,
-        )
-        best_step, params, state = run.best(params, state)
-        best = averaged(params, state)
-        run.evaluate(best, "test", step=done, spent=spent)
+        with interruption.between_steps():
+            last = train_from(begun, update, params, state)
+        ended = end(begun, last)
 
-    trained, others = local(best), local(frozen)
-    if is_first():
-        export(settings, nnx.merge(graphdef, trained, others), job.processor)
-    batch = run.batches[settings.accumulate * done - 1]
+    write_model(settings, job, ended.model)
+    batch = begun.run.batches[settings.accumulate * last.step - 1]
     with jax.set_mesh(layout.mesh), showing(console, "measuring what an update costs"):
-        costs = measure_costs(step, loss, params, state, frozen, batch, layout.assemble)
+        costs = measure_costs(step, loss, ended.params, ended.state, frozen, batch, layout.assemble)
     if not is_first():
-        return Outcome(ending, None)
-    result = summarize(settings, best_step, spent, num_nonfinite, chunk_size, costs, ending)
-    report(console, result, costs, metric=run.metric)
-    return Outcome(ending, result)
-
-
-def _checkpoints(settings: Settings) -> training.Checkpoints:
-    kept = {"keep_last": settings.keep_last, "keep_best": settings.keep_best}
-    return training.Checkpoints(settings.out / "checkpoints", **kept)
-
-
-def _writers(settings: Settings, checkpoints: training.Checkpoints) -> Any:
-    """Where the numbers of the run go; nowhere, in a process that writes none."""
-    if not is_first():
-        return contextlib.nullcontext([])
-    return open_writers(settings, checkpoints.latest_step)
-
-
-def _by_groups(step: Callable, steps: Callable, frozen: Any) -> Callable:
-    """Both programs as one function; either is compiled only if there is a group for it."""
-
-    def update(params, state, group):
-        if group.size == 1:
-            return step(params, state, frozen=frozen, batch=group.batch)
-        return steps(params, state, {"batch": group.batch}, frozen=frozen)
-
-    return update
+        return Outcome(ended.ending, None)
+    result = summarize(settings, ended, chunk_size, costs)
+    report(console, result, costs, metric=begun.run.metric)
+    return Outcome(ended.ending, result)
 
 
 @dataclasses.dataclass(frozen=True)

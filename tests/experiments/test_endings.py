@@ -13,7 +13,7 @@ import pytest
 from flax import nnx
 from started import SECONDS, started
 
-from experiments import _run, finetune
+from experiments import _programs, _run, finetune
 from experiments._config_file import to_yaml
 from experiments._endings import conclude
 from experiments._exits import ending_in_words
@@ -79,13 +79,13 @@ def test_a_run_that_moved_nothing_says_so(change, make_settings):
 
 
 def test_a_run_whose_validation_losses_are_nan_ends_in_words(make_settings, monkeypatch):
-    evaluate = finetune.make_evaluate
+    evaluate = _programs.make_evaluate
 
     def without_losses(*arguments, **settings):
         judge = evaluate(*arguments, **settings)
         return lambda *given, **watched: judge(*given, **watched)._replace(loss=math.nan)
 
-    monkeypatch.setattr(finetune, "make_evaluate", without_losses)
+    monkeypatch.setattr(_programs, "make_evaluate", without_losses)
     ending, stored, _ = ended(make_settings(steps=2))
     assert (ending.ended, ending.status) == ("non-finite validation", 3)
     assert (stored["loss_before"], stored["loss_after"], stored["best_step"]) == (None, None, 2)

@@ -9,8 +9,7 @@ import pytest
 import tyro
 from flax import nnx
 
-from experiments import finetune as job
-from experiments import tasks
+from experiments import _programs, tasks
 from experiments._config_file import with_config
 from experiments.finetune import Command, Settings, finetune
 from zojax import models
@@ -169,7 +168,7 @@ def test_a_run_stops_when_its_patience_is_over(make_settings, monkeypatch):
             0.5, next(losses) if len(split.labels) == 5 else 0.0
         )
 
-    monkeypatch.setattr(job, "make_evaluate", scripted)
+    monkeypatch.setattr(_programs, "make_evaluate", scripted)
     settings = make_settings(eval_every=1, patience=2)
     result = finetune(settings)
     steps = [r["step"] for r in read_metrics(settings.out) if "validation_loss" in r]
