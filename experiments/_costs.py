@@ -54,7 +54,10 @@ def measure_costs(
     state: Any,
     frozen: Any,
     batch: dict[str, np.ndarray],
-    put: Callable[[dict[str, np.ndarray]], dict[str, jax.Array]],
+    put: Callable[[dict[str, np.ndarray], int], dict[str, jax.Array]],
+    *,
+    axis: int = 0,
+    **told: Any,
 ) -> Costs:
     """Measures a step of `training.make_step`; `params` and `state` are used up by it.
 
@@ -67,16 +70,18 @@ def measure_costs(
       state: of the step.
       frozen: of the step.
       batch: this process's rows.
-      put: brings a batch to the devices.
+      put: brings a batch to the devices, given along which axis its rows lie.
+      axis: that one; 1 for runs side by side, whose costs are together those of an update.
+      **told: what the step is told besides.
     """
     forward = jax.jit(loss)
-    doubled = put({name: np.concatenate([array, array]) for name, array in batch.items()})
-    batch = put(batch)
-    data = {"frozen": frozen, "batch": batch}
+    doubled = {name: np.concatenate([array] * 2, axis) for name, array in batch.items()}
+    doubled, batch = put(doubled, axis), put(batch, axis)
+    data = {"frozen": frozen, "batch": batch, **told}
     step_bytes = training.peak_bytes(step.lower(params, state, **data).compile())
     forward_bytes = training.peak_bytes(forward.lower(params, frozen, doubled).compile())
     sizes = {"state_bytes": _bytes(state), "weight_bytes": _bytes((params, frozen))}
-    start = int(optax.tree.get(state, "num_evaluations"))
+    start = _evaluations(state)
 
     def update():
         nonlocal params, state
@@ -84,13 +89,18 @@ def measure_costs(
         return params
 
     update()
-    evaluations = int(optax.tree.get(state, "num_evaluations")) - start
+    evaluations = _evaluations(state) - start
     seconds = training.median_seconds(
         {"step": update, "forward": lambda: forward(params, frozen, batch)}
     )
     return Costs(
         seconds["step"], seconds["forward"], evaluations, step_bytes, forward_bytes, **sizes
     )
+
+
+def _evaluations(state: Any) -> int:
+    """Losses that a run has evaluated, of several the first one."""
+    return int(np.ravel(optax.tree.get(state, "num_evaluations"))[0])
 
 
 def _bytes(tree: Any) -> int:

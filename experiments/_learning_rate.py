@@ -21,21 +21,18 @@ no more memory of a device than the run. The same seed gives the same rate.
 import dataclasses
 import json
 import math
-import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from rich.console import Console
 
-import zojax
 from experiments._curvature import measure_curvature
 from experiments._job import Job, run_key
 from experiments._methods import METHODS
-from experiments._precision import with_update_precision
+from experiments._optimizer import at_any_rate
 from experiments._processes import agree_rate, is_first
 from experiments._settings import Settings
 from experiments._status import showing
@@ -117,7 +114,7 @@ def _search(
     edge, spent = None, 0
     if recipe.is_descent:
         edge, spent = _edge(settings, job, loss, batches[0][0]), 2 * DIRECTIONS + 1
-    tx = _at_any_rate(settings, chunk_size, axes)
+    tx = at_any_rate(dataclasses.replace(settings, ema_decay=None), chunk_size, axes)
     lies = jax.tree.map(lambda leaf: leaf.sharding, job.params), job.layout.of_state(tx, job.params)
     step = training.make_step(tx, loss, shardings=lies)
     init = jax.jit(tx.init, out_shardings=lies[1])
@@ -190,25 +187,6 @@ def below_best(tried: dict[float, float | None]) -> float:
             f"{min(tried):.2g} lowered the loss in {UPDATES} updates; give a number"
         )
     return float(f"{min(falls, key=falls.get) / FACTOR:.3g}")
-
-
-def _at_any_rate(
-    settings: Settings, chunk_size: int, axes: zojax.Axes
-) -> optax.GradientTransformationExtraArgs:
-    """The method of a run, told the rate with each update: one program for all rates."""
-    names = ("radius", "num_queries", "sampler", "sampler_rank")
-    names += ("weight_decay", "weight_decay_mask", "accumulate")
-    given = {name: getattr(settings, name) for name in names}
-
-    def make(rate: Any) -> optax.GradientTransformationExtraArgs:
-        numbers = types.SimpleNamespace(**given, rate=rate)
-        return METHODS[settings.method].make(numbers, run_key(settings), chunk_size, axes)
-
-    def update_fn(updates, state, params=None, *, rate, **data):
-        return make(rate).update(updates, state, params, **data)
-
-    tx = optax.GradientTransformationExtraArgs(make(1.0).init, update_fn)
-    return with_update_precision(tx, settings, run_key(settings))
 
 
 def _batches(settings: Settings, job: Job) -> list[list[dict[str, jax.Array]]]:

@@ -8,6 +8,9 @@ folder of its own under `--out`. All other flags are those of `experiments.finet
 every run (`--config` too). A table shows how far the runs are; what each of them prints is in
 `log.txt` in its folder.
 
+`--side-by-side N` makes N runs at a time in one compiled program, see `experiments._side_by_side`;
+they may differ in learning rate and seed alone.
+
 The same command goes on with a sweep that was stopped: finished runs are read, and the one that was
 stopped continues from its checkpoint. More values in the grid add runs. A run that was started with
 other settings is refused, and one that fails is named, and the others go on. In the end means over
@@ -21,7 +24,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import tyro
 from rich.console import Console
@@ -32,12 +35,14 @@ from experiments._config_file import to_yaml
 from experiments._grid import Cell, cells
 from experiments._run_folder import check_folder
 from experiments._settings import Settings
+from experiments._side_by_side import check_side_by_side, finetune_side_by_side
 from experiments._sweep_table import Status, over_seeds, progress
 from experiments._vectors import use_wide_vectors
 from experiments.finetune import finetune
 from zojax.training import write_atomically
 
 Run = Callable[[Settings], Any]
+Together = Callable[[Sequence[Settings], Sequence[Console]], Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,39 +53,56 @@ class Sweep:
     """Settings with their values, such as learning_rate=1e-4,3e-4 seed=0,1,2."""
     out: Path = Path("runs/sweep")
     """Folder of the runs and of sweep.jsonl."""
+    side_by_side: int = 1
+    """Runs made in one compiled program; they may differ in learning_rate and seed alone."""
+
+    def __post_init__(self):
+        if self.side_by_side < 1:
+            raise ValueError(f"side_by_side must be at least 1, got {self.side_by_side}")
 
 
 def sweep(
-    sweep: Sweep, flags: Sequence[str] = (), *, console: Console | None = None, run: Run = finetune
+    sweep: Sweep,
+    flags: Sequence[str] = (),
+    *,
+    console: Console | None = None,
+    run: Run = finetune,
+    together: Together = finetune_side_by_side,
 ) -> list[Status]:
-    """Makes all runs that are not finished, one after another, and returns how each of them ended.
+    """Makes all runs that are not finished, and returns how each of them ended.
 
     Args:
       sweep: the grid.
       flags: of every run, as on the command line of `experiments.finetune`.
       console: shows the table.
       run: makes a run, which leaves result.json in its folder.
+      together: makes several side by side, each of which prints to a console of its own.
 
     Raises:
       ValueError: before any run, for a grid or settings that cannot be used, or a run that is there
         with other settings.
-      KeyboardInterrupt: if a signal asks for it; the run at work has saved a checkpoint.
+      KeyboardInterrupt: if a signal asks for it; the runs at work have saved checkpoints.
     """
     # Its own stream: what runs print goes to their logs.
     console = console or Console(file=sys.stdout)
     grid = cells(sweep.grid, flags, sweep.out)
+    if sweep.side_by_side > 1:
+        check_side_by_side([cell.settings for cell in grid])
     for cell in grid:
         check_folder(cell.settings.out, to_yaml(cell.settings), resume=cell.settings.resume)
     statuses = [_found(cell) for cell in grid]
+    left = [place for place, status in enumerate(statuses) if status.result is None]
     with Live(
         progress(statuses), console=console, redirect_stdout=False, redirect_stderr=False
     ) as live:
-        for place, cell in enumerate(grid):
-            if statuses[place].result is not None:
-                continue
-            statuses[place] = dataclasses.replace(statuses[place], state="running")
+        for start in range(0, len(left), sweep.side_by_side):
+            places = left[start : start + sweep.side_by_side]
+            for place in places:
+                statuses[place] = dataclasses.replace(statuses[place], state="running")
             live.update(progress(statuses), refresh=True)
-            statuses[place] = _made(cell, run)
+            made = _made([grid[place] for place in places], run, together)
+            for place, status in zip(places, made, strict=True):
+                statuses[place] = status
             live.update(progress(statuses), refresh=True)
             _write(sweep.out, statuses)
     _write(sweep.out, statuses)
@@ -98,21 +120,32 @@ def _found(cell: Cell) -> Status:
     return Status(cell.values, "done", result)
 
 
-def _made(cell: Cell, run: Run) -> Status:
-    """Makes a run; what it prints goes to its log, and what goes wrong with it into the table."""
-    clock = time.perf_counter()
-    out = cell.settings.out
-    out.mkdir(parents=True, exist_ok=True)
-    with (
-        (out / "log.txt").open("a", encoding="utf-8") as log,
-        contextlib.redirect_stdout(log),
-        contextlib.redirect_stderr(log),
-    ):
+def _made(group: list[Cell], run: Run, together: Together) -> list[Status]:
+    """Makes runs; what they print goes to their logs, and what goes wrong into the table."""
+    clock, wrong = time.perf_counter(), None
+    with contextlib.ExitStack() as stack:
+        logs = [stack.enter_context(_log(cell)) for cell in group]
+        stack.enter_context(contextlib.redirect_stdout(logs[0]))
+        stack.enter_context(contextlib.redirect_stderr(logs[0]))
         try:
-            run(cell.settings)
+            if len(group) == 1:
+                run(group[0].settings)
+            else:
+                consoles = [Console(file=log) for log in logs]
+                together([cell.settings for cell in group], consoles)
         except (ValueError, OSError) as error:
-            return Status(cell.values, f"failed: {error}", seconds=time.perf_counter() - clock)
-    return dataclasses.replace(_found(cell), seconds=time.perf_counter() - clock)
+            wrong = f"failed: {error}"
+    seconds = time.perf_counter() - clock
+    found = [dataclasses.replace(_found(cell), seconds=seconds) for cell in group]
+    return [
+        dataclasses.replace(one, state=wrong) if wrong and one.result is None else one
+        for one in found
+    ]
+
+
+def _log(cell: Cell) -> TextIO:
+    cell.settings.out.mkdir(parents=True, exist_ok=True)
+    return (cell.settings.out / "log.txt").open("a", encoding="utf-8")
 
 
 def _write(out: Path, statuses: list[Status]) -> None:
@@ -125,8 +158,8 @@ def _write(out: Path, statuses: list[Status]) -> None:
 
 
 def main() -> None:
-    asked, flags = tyro.cli(Sweep, description=__doc__, return_unknown_args=True)
     try:
+        asked, flags = tyro.cli(Sweep, description=__doc__, return_unknown_args=True)
         statuses = sweep(asked, flags)
     except (ValueError, OSError) as error:
         raise SystemExit(f"error: {error}") from None

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from experiments.benchmarks import all as everything
-from experiments.benchmarks import memory, methods, profile, speed, tokens
+from experiments.benchmarks import memory, methods, profile, speed, sweep, tokens
 from experiments.benchmarks._forms import Size
 
 SIZE = Size(layers=2, width=16, heads=2, vocabulary=40, batch=2, length=4)
@@ -28,6 +28,17 @@ def test_tokens_gives_every_law_with_its_bound(results, monkeypatch):
     assert all(row["bound"] >= 1 and row["step / two forwards"] > 0 for row in rows)
     kept = [json.loads(line) for line in (results / "tokens.jsonl").read_text().splitlines()]
     assert {"jaxlib", "cores", "device", "settings"} <= set(kept[0])
+
+
+def test_sweeps_side_by_side_are_timed_beside_those_one_after_another(
+    results, model_folder, task_folder
+):
+    names = {"model": str(model_folder), "task": str(task_folder)}
+    settings = {"batches": (2,), "runs": (2,), "updates": 2, "repetitions": 1}
+    (row,) = sweep.main(sweep.Settings(**names, **settings))
+    assert (row["method"], row["batch"], row["runs"]) == ("mezo", 2, 2)
+    assert row["gain"] == pytest.approx(row["one after another ms"] / row["side by side ms"])
+    assert 0 < row["memory"] < 2
 
 
 def rows_that_hold():

@@ -134,6 +134,46 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(tmp_path):
     assert (tmp_path / "seed=1" / "log.txt").read_text() == "a line of the run\n"
 
 
+def test_runs_side_by_side_come_in_groups_and_a_single_one_alone(tmp_path):
+    run, groups = Standin(), []
+
+    def together(each, consoles):
+        groups.append([settings.out.name for settings in each])
+        for settings, console in zip(each, consoles, strict=True):
+            console.print("a line of", settings.out.name)
+            run(settings)
+
+    sweep(Sweep(("seed=1",), tmp_path), console=quiet(), run=run)
+    asked = Sweep(("seed=0,1,2,3",), tmp_path, side_by_side=2)
+    statuses = sweep(asked, console=quiet(), run=run, together=together)
+    assert groups == [["seed=0", "seed=2"]]
+    assert run.made == ["seed=1", "seed=0", "seed=2", "seed=3"]
+    assert [status.state for status in statuses] == ["done"] * 4
+    assert (tmp_path / "seed=2" / "log.txt").read_text() == "a line of seed=2\n"
+
+
+def test_runs_that_fail_side_by_side_are_all_named(tmp_path):
+    def together(each, consoles):
+        raise ValueError("no such data")
+
+    asked = Sweep(("seed=0,1",), tmp_path, side_by_side=2)
+    statuses = sweep(asked, console=quiet(), together=together)
+    assert [status.state for status in statuses] == ["failed: no such data"] * 2
+
+
+def test_a_grid_that_cannot_be_side_by_side_is_refused_before_any_run(tmp_path):
+    run = Standin()
+    with pytest.raises(ValueError, match="method is mezo, zoar: runs side by side may differ in"):
+        sweep(
+            Sweep(("method=mezo,zoar", "seed=0,1"), tmp_path, side_by_side=2),
+            console=quiet(),
+            run=run,
+        )
+    assert run.made == []
+    with pytest.raises(ValueError, match="side_by_side must be at least 1, got 0"):
+        Sweep((), side_by_side=0)
+
+
 def test_means_are_over_seeds_and_a_run_that_diverged_is_last():
     def status(rate, seed, loss):
         return Status(
