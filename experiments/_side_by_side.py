@@ -4,10 +4,10 @@ They may differ in learning rate and seed alone, which change no shape. Each get
 alone, up to rounding: its batches, directions and evaluations, its checkpoints and files. Batches
 are padded to the longest of the runs. `chunk_size` auto means 1: the runs are side by side already.
 
-Costs in memory N times params, state and temporaries of a run, and params and state once more where
-somebody looks (frozen weights once). What an update costs, in result.json, is that of all runs
-together. Runs are evaluated one after another, and those that stop early are computed on until all
-are over.
+Costs in memory N times params and state of a run, and as much once more where somebody looks;
+frozen weights once; temporaries as `experiments._lanes` says. What an update costs, in result.json,
+is that of all runs together. Runs are evaluated one after another, and those that stop early are
+computed on until all are over.
 
 Checkpoints are like those of a run alone: what was stopped goes on, alone or side by side with
 those that stopped at the same step. A replay of the seed log is another program, and says how far

@@ -4,16 +4,18 @@
 
 For runs of `experiments.finetune` that differ in the seed, this times, interleaved, `updates`
 updates of each of N runs, one run after another, and as many of all of them in one program, as
-`experiments.sweep --side-by-side N` makes them. Batches are those of the runs: one after another
-padded each by itself, side by side to the longest. gain = the time of the former over that of the
-latter, the median of the rounds. Compiling is apart: a program for one run, as one after another
-needs it for every learning rate, and one for all N. memory is the peak of the program for all over
-N times that for one. Evaluations, which are made one run after another in both, are left out.
+`experiments.sweep --side-by-side N` makes them: by `vmap`, as on an accelerator, and in turn, as on
+a CPU. Batches are those of the runs: one after another padded each by itself, side by side to the
+longest. gain = the time of one after another over that of the program, the median of the rounds.
+Compiling is apart: a program for one run, as one after another needs it for every learning rate,
+and one for all N. memory is the peak of the program for all over N times that for one. Evaluations,
+which are made one run after another in both, are left out.
 """
 
 import dataclasses
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -26,13 +28,13 @@ from experiments._optimizer import make_optimizer
 from experiments._programs import make_loss
 from experiments._settings import Settings as RunSettings
 from experiments._vectors import use_wide_vectors
-from experiments.benchmarks._ratios import ratio
 from experiments.benchmarks._report import Report
 from zojax import training
+from zojax.training import seconds_side_by_side
 
 COLUMNS = (
-    *("method", "batch", "runs", "one after another ms", "side by side ms", "gain", "spread"),
-    *("compile one s", "compile all s", "memory"),
+    *("method", "batch", "runs", "program", "one after another ms", "side by side ms", "gain"),
+    *("spread", "compile one s", "compile all s", "memory"),
 )
 
 
@@ -60,11 +62,15 @@ def main(settings: Settings) -> list[dict[str, Any]]:
             run = RunSettings(**names, batch_size=size, chunk_size=1)
             job = prepare(run)
             for count in settings.runs:
-                report.row(method, size, count, *_measure(run, job, count, settings))
+                for row in _measure(run, job, count, settings):
+                    report.row(method, size, count, *row)
     return report.finish()
 
 
-def _measure(run: RunSettings, job: Job, count: int, settings: Settings) -> tuple[Any, ...]:
+def _measure(
+    run: RunSettings, job: Job, count: int, settings: Settings
+) -> Iterator[tuple[Any, ...]]:
+    """A row for each program of all runs: times of an update, gain, compile times and memory."""
     loss, axes, data = make_loss(job), job.layout.step_axes, job.objective.data
     each = [dataclasses.replace(run, seed=seed) for seed in range(count)]
     orders = [training.batches(len(data.lengths()), run.batch_size, own.seed) for own in each]
@@ -79,18 +85,31 @@ def _measure(run: RunSettings, job: Job, count: int, settings: Settings) -> tupl
             for start, own in zip(starts, batches, strict=True)
         ]
         joined = _lanes.batches(data, orders, settings.updates)
-        together = _Running(
-            training.make_step(_lanes.make_optimizer(run, 1, axes), loss),
-            _lanes.join(starts),
-            [job.layout.assemble(joined[call], 1) for call in calls],
-            frozen=job.frozen,
-            rate=jnp.full((count,), run.learning_rate),
+        together = {
+            name: _Running(
+                training.make_step(_lanes.make_optimizer(run, 1, axes, in_turn=in_turn), loss),
+                _lanes.join(starts),
+                [job.layout.assemble(joined[call], 1) for call in calls],
+                frozen=job.frozen,
+                rate=jnp.full((count,), run.learning_rate),
+            )
+            for name, in_turn in (("vmap", False), ("in turn", True))
+        }
+        of_one, compile_one = alone[0].compiled()
+        of_all = {name: running.compiled() for name, running in together.items()}
+        seconds = seconds_side_by_side(
+            {"alone": lambda: [own() for own in alone], **together},
+            repetitions=settings.repetitions,
         )
-        of_one, of_all = alone[0].compiled(), together.compiled()
-        found = ratio(lambda: [own() for own in alone], together, repetitions=settings.repetitions)
-    memory = training.peak_bytes(of_all[0]) / (count * training.peak_bytes(of_one[0]))
-    milliseconds = (1e3 * seconds / settings.updates for seconds in (found.step, found.plain))
-    return *milliseconds, found.median, found.spread, of_one[1], of_all[1], memory
+    plain = seconds.pop("alone")
+    for name, found in seconds.items():
+        program, compile_all = of_all[name]
+        gains = [a / b for a, b in zip(plain, found, strict=True)]
+        milliseconds = (1e3 * statistics.median(s) / settings.updates for s in (plain, found))
+        memory = training.peak_bytes(program) / (count * training.peak_bytes(of_one))
+        spread = f"{min(gains):.2f} - {max(gains):.2f}"
+        gain = statistics.median(gains)
+        yield name, *milliseconds, gain, spread, compile_one, compile_all, memory
 
 
 class _Running:

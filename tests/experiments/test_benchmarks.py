@@ -35,10 +35,12 @@ def test_sweeps_side_by_side_are_timed_beside_those_one_after_another(
 ):
     names = {"model": str(model_folder), "task": str(task_folder)}
     settings = {"batches": (2,), "runs": (2,), "updates": 2, "repetitions": 1}
-    (row,) = sweep.main(sweep.Settings(**names, **settings))
-    assert (row["method"], row["batch"], row["runs"]) == ("mezo", 2, 2)
-    assert row["gain"] == pytest.approx(row["one after another ms"] / row["side by side ms"])
-    assert 0 < row["memory"] < 2
+    rows = sweep.main(sweep.Settings(**names, **settings))
+    assert [row["program"] for row in rows] == ["vmap", "in turn"]
+    for row in rows:
+        assert (row["method"], row["batch"], row["runs"]) == ("mezo", 2, 2)
+        assert row["gain"] == pytest.approx(row["one after another ms"] / row["side by side ms"])
+        assert 0 < row["memory"] < 2
 
 
 def rows_that_hold():

@@ -239,6 +239,7 @@ def test_batches_are_those_of_each_run_padded_alike(runs):
     ids="-".join,
 )
 def test_an_update_of_all_is_that_of_each(make_runs, changes):
+    """By `vmap`; whole runs, on a CPU, go in turn."""
     runs = make_runs(**changes)
     job, loss = runs[0].job, make_loss(runs[0].job)
     axes = job.layout.step_axes
@@ -256,7 +257,8 @@ def test_an_update_of_all_is_that_of_each(make_runs, changes):
                     *jax.tree.map(jnp.copy, trees), frozen=job.frozen, batch=batch
                 )
             alone.append((trees[0], measured))
-        step = training.make_step(_lanes.make_optimizer(runs[0].settings, 1, axes), loss)
+        tx = _lanes.make_optimizer(runs[0].settings, 1, axes, in_turn=False)
+        step = training.make_step(tx, loss)
         trees, batches = _lanes.join(starts), together_of(runs)
         rate = jnp.array([run.settings.learning_rate for run in runs])
         for call in range(CALLS):
