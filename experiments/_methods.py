@@ -23,6 +23,7 @@ from experiments._recipe import (
 from zojax import Axes
 
 _COORDINATES = 5  # of ZO-HGD
+_RANK_OF_INPUTS = 8  # of AGZO
 _DENSE = ("gaussian", "rademacher")
 _FACTORED = ("factored", *(law for law in LAWS if law != "factored"))
 _SIGNS = ("rademacher", *(law for law in LAWS if law != "rademacher"))
@@ -37,6 +38,12 @@ def _one_pair(num_queries: int) -> int:
     """A pair for each direction, of its share of the batch."""
     del num_queries
     return 2
+
+
+def _one_pair_and_base(num_queries: int) -> int:
+    """The same, and a loss at params for the inputs of layers."""
+    del num_queries
+    return 3
 
 
 def _one_sided(num_queries: int) -> int:
@@ -138,13 +145,23 @@ METHODS: dict[str, Recipe] = {
         num_queries=8,
         samplers=("gaussian",),
     ),
+    # A combination of this method and the next one.
+    "grzo_agzo": Recipe(
+        made(zojax.grzo, told=("num_queries",), sampler=zojax.activation_guided(_RANK_OF_INPUTS)),
+        _one_pair_and_base,
+        1e-5,
+        1e-4,
+        num_queries=8,
+        samplers=("factored",),
+        sampler_rank=_RANK_OF_INPUTS,
+    ),
     "agzo": Recipe(
         made(zojax.agzo, told=LOW_RANK),
         _one_sided,
         1e-3,
         3e-2,
         samplers=("factored",),
-        sampler_rank=8,
+        sampler_rank=_RANK_OF_INPUTS,
     ),
     "hizoo": Recipe(
         made(zojax.hizoo, told=("num_queries",)),

@@ -49,6 +49,7 @@ _OF_THE_PLACE = ("out", "resume")
 _REFUSED = {
     ("learning_rate", "auto"): "finds a rate for a run alone; give numbers",
     ("method", "agzo"): "makes directions of what padding the batches have; take another",
+    ("method", "grzo_agzo"): "makes directions of what padding the batches have; take another",
     ("diagnostics", True): "is for a run alone; leave it out",
     ("wandb", True): "is for a run alone; leave it out",
 }

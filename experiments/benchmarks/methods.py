@@ -60,6 +60,7 @@ METHODS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "eggroll": zojax.eggroll,
     "fzoo": zojax.fzoo,
     "grzo": partial(zojax.grzo, num_queries=8),
+    "grzo_agzo": partial(zojax.grzo, num_queries=8, sampler=zojax.activation_guided(8)),
     "hizoo": zojax.hizoo,
     "hizoo, factored": partial(zojax.hizoo, factored=True),
     "lozo": zojax.lozo,

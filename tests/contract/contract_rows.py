@@ -160,7 +160,7 @@ METHODS = {
         {**SEVERAL, "divided": (), "weight_decay": 1e-3},
         8,
         learning_rate=0.02,
-        static=(*CHUNKED, "divided", "noise"),
+        static=(*CHUNKED, "divided"),
     ),
     "hizoo": Row(
         methods.hizoo,

@@ -24,8 +24,8 @@ def distance(x):
     return jnp.mean((x["lora_a"] @ x["lora_b"] - 1.0) ** 2)
 
 
-def test_every_method_of_the_library_can_be_chosen_and_one_more():
-    assert set(METHODS) == {*methods.__all__, "adamw"}
+def test_every_method_of_the_library_can_be_chosen_and_two_more():
+    assert set(METHODS) == {*methods.__all__, "adamw", "grzo_agzo"}
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -36,7 +36,8 @@ def test_a_recipe_says_how_many_losses_an_update_evaluates(name):
 
     @jax.jit
     def step():
-        return tx.update(None, tx.init(ADAPTER), ADAPTER, value_fn=distance)
+        data = {"value_fn": lambda x, batch: distance(x) + 0 * batch.sum(), "batch": jnp.ones(8)}
+        return tx.update(None, tx.init(ADAPTER), ADAPTER, **data)
 
     updates, state = step()
     spent = optax.tree.get(state, "num_evaluations")

@@ -25,6 +25,7 @@ Departures:
 - Not established: r, p, and whether R is scaled.
 - An embedding whose rows are gathered has no X; it has a random orthonormal basis on its shorter
   side, as have weights that are met inside `cond` or `while` or along batch axes (experts).
+- X has the rows of all tokens, those of padding too; which of them count only the loss knows.
 - Parts of a batch would give other directions, so `accumulate` has to be 1.
 - A step cannot be made again from its losses (`zojax.Recorded`, seed logs): X is no loss.
 - As in `zojax.mezo`, noise is drawn from (key, step, query, leaf path), and a loss that is not
