@@ -142,6 +142,34 @@ def test_examples_in_groups_are_examples_of_the_mean(key):
             np.testing.assert_allclose(found[k, point], loss(there, rows), rtol=1e-5)
 
 
+def test_in_the_span_of_inputs_each_example_has_a_direction_of_its_own(key):
+    """Features of rank 2 in 6 dimensions: an update lies in their span."""
+    rng = np.random.default_rng(0)
+    spanning = rng.normal(size=(2, 6))
+    features = np.float32(rng.normal(size=(8, 2)) @ spanning)
+    targets = np.float32(rng.normal(size=(8, 9)))
+    tx = zojax.grzo(1.0, key, num_queries=4, sampler=zojax.activation_guided(2), radius=1e-2)
+
+    def value_fn(x, batch):
+        return jnp.mean((batch["features"] @ x["w"] - batch["targets"]) ** 2)
+
+    @jax.jit
+    def step(x):
+        batch = {"features": features, "targets": targets}
+        return tx.update(None, tx.init(x), x, value_fn=value_fn, batch=batch)
+
+    updates, state = step({"w": jnp.zeros((6, 9))})
+    update = np.asarray(updates["w"])
+    outside = np.eye(6) - np.linalg.pinv(spanning) @ spanning
+    assert np.abs(outside @ update).max() < 1e-4 * np.abs(update).max()
+    assert np.linalg.matrix_rank(update, tol=1e-4 * np.abs(update).max()) == 2
+    losses = optax.tree.get(state, "last_losses")
+    assert losses.shape == (1 + 2 * 4,)
+    assert optax.tree.get(state, "num_evaluations") == 3
+    # Examples differ, and so do their directions.
+    assert len({round(float(loss), 5) for loss in losses}) == 9
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
