@@ -32,6 +32,9 @@ MULTIPLICATIONS_AN_ENTRY = 8
 # Up to this rank a product of factors is written as a sum of multiplications, which fuses with what
 # is done to the result; above, as a matrix product, whose result is a buffer.
 FUSED_RANK = 8
+# Up to this one the update of a large leaf is, on a CPU: the sum takes about as long as the product
+# and reading its buffer again. At twice the rank it takes two to three times as long.
+WRITTEN_OUT_RANK = 16
 
 # Leaves that are drawn together, beforehand: the smallest ones, up to this share. Biases, scales
 # and stacks of them hold about as much of a transformer.

@@ -22,6 +22,7 @@ from zojax.recipes._masked import masked as masked
 from zojax.recipes._matrix_view import MatrixView as MatrixView
 from zojax.recipes._precomputed import Precomputed as Precomputed
 from zojax.recipes._preconditioned import Preconditioned as Preconditioned
+from zojax.recipes._products import draw_update as draw_update
 from zojax.recipes._recipe import Directions as Directions
 from zojax.recipes._recipe import OneByOne as OneByOne
 from zojax.recipes._recipe import Recipe as Recipe

@@ -7,12 +7,13 @@ import jax.numpy as jnp
 
 from zojax import _thresholds
 from zojax._dtypes import wide
-from zojax._schedule import make_after, zero_after
+from zojax._schedule import make_after, true_after, zero_after
 from zojax._typing import Params
 from zojax.recipes._deflated import Deflated
 from zojax.recipes._deflated_sums import sum_deflated
 from zojax.recipes._dense_terms import dense_terms
 from zojax.recipes._low_rank import LowRank
+from zojax.recipes._products import fuses_on_cpu
 from zojax.recipes._recipe import Directions, Recipe, query
 from zojax.recipes._small_leaves import sum_small_leaves
 
@@ -144,10 +145,21 @@ def _sum_terms(
 def _sum_factors(
     coefficients: jax.Array, factors: LowRank, leaf: jax.Array, before: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Σ_k c_k L_k R_kᵀ as one product of rank K r; what is held of it."""
-    fuses = coefficients.shape[0] * factors.left.shape[-1] <= _thresholds.FUSED_RANK
-    if not fuses:
+    """Σ_k c_k L_k R_kᵀ as one sum of rank K r; what the next leaf waits for."""
+
+    def fused(before: jax.Array) -> tuple[jax.Array, jax.Array]:
+        total = factors.weighted_sum(coefficients).written_out()
+        return total.astype(leaf.dtype), true_after(before)
+
+    def multiplied(before: jax.Array) -> tuple[jax.Array, jax.Array]:
         # A product has a buffer for its result: one leaf after another, not all at once.
-        coefficients = make_after(lambda c: c, coefficients, before)
-    total = factors.weighted_sum(coefficients).draw(leaf.shape).astype(leaf.dtype)
-    return total, before if fuses else total
+        waiting = make_after(lambda c: c, coefficients, before)
+        total = factors.weighted_sum(waiting).draw(leaf.shape).astype(leaf.dtype)
+        return total, true_after(total)
+
+    rank = coefficients.shape[0] * factors.left.shape[-1]
+    if rank <= _thresholds.FUSED_RANK:
+        return fused(before)[0], before
+    if fuses_on_cpu(rank, leaf) and isinstance(coefficients, jax.core.Tracer):
+        return jax.lax.platform_dependent(before, cpu=fused, default=multiplied)
+    return multiplied(before)

@@ -13,6 +13,7 @@ from zojax._dtypes import wide
 from zojax._schedule import make_after
 from zojax._typing import Key, Params
 from zojax.noise import _keys
+from zojax.recipes import draw_update
 from zojax.samplers._subspace import Subspace
 from zojax.samplers.factored._matrices import Kinds, Matrix
 from zojax.samplers.factored._parts import begins, draw_part
@@ -87,7 +88,7 @@ def core_space(
                 core = make_after(lambda core: core, core, lifted[places[index - 1]])
             factors = matrices[place].factors(*fold(kinds, left, core, right))
             factors = dataclasses.replace(factors, scale=factors.scale**power)
-            lifted[place] = factors.draw(leaves[place].shape).astype(leaves[place].dtype)
+            lifted[place] = draw_update(factors, leaves[place]).astype(leaves[place].dtype)
         return treedef.unflatten(lifted)
 
     return Subspace(
