@@ -79,6 +79,8 @@ def begin(
     judge: Callable[..., tasks.Evaluation],
     console: Console,
     interruption: Interruption,
+    *,
+    side_by_side: bool = False,
 ) -> tuple[Begun, Any, Any]:
     """Opens what a run writes, evaluates what is there or restores the latest checkpoint.
 
@@ -92,6 +94,7 @@ def begin(
       judge: `(params, split, watch=...) -> Evaluation`.
       console: where the user looks.
       interruption: signals that ask the run to stop.
+      side_by_side: whether its updates are made with those of other runs.
 
     Returns:
       The run, and the params and state that it goes on with.
@@ -105,7 +108,8 @@ def begin(
     )
     # Under jit, no two leaves of the state share a buffer, and both may be donated.
     state = jax.jit(tx.init, out_shardings=job.layout.of_state(tx, params))(params)
-    header = describe_run(settings, job.graphdef, params, job.frozen, state)
+    weights = (job.graphdef, params, job.frozen)
+    header = describe_run(settings, *weights, state, side_by_side=side_by_side)
     untrained = training.fingerprint(params, rounded=True)
     start, params, state = run.begin(params, state)
     warn_of_small_radius(console, params, settings.radius)

@@ -23,7 +23,13 @@ _PACKAGES = ("zojax", "jax", "jaxlib", "optax")
 
 
 def describe_run(
-    settings: Settings, graphdef: nnx.GraphDef, params: Any, frozen: Any, state: Any
+    settings: Settings,
+    graphdef: nnx.GraphDef,
+    params: Any,
+    frozen: Any,
+    state: Any,
+    *,
+    side_by_side: bool = False,
 ) -> dict[str, Any] | None:
     """The header of the log: all that the params of a step follow from, besides the losses.
 
@@ -35,6 +41,7 @@ def describe_run(
       params: what is trained, before the first step.
       frozen: what is not.
       state: of the transformation before the first step.
+      side_by_side: whether its updates are made in one program with those of other runs.
 
     Returns:
       None for a method whose update does not follow from a few numbers: no losses are in its state.
@@ -46,6 +53,7 @@ def describe_run(
     return {
         "num_losses": losses.size,
         "method": settings.method,
+        "side_by_side": side_by_side,
         "settings": by_name(settings),
         "head": model.head,
         "labels": model.config.labels if model.head == "classifier" else None,
@@ -109,6 +117,16 @@ def check_origin(path: Path, header: dict[str, Any], given: dict[str, Any]) -> N
                 )
 
 
+def is_alone(header: dict[str, Any]) -> bool:
+    """Whether the updates of a log were made by the program of a single run."""
+    return not header.get("side_by_side", False)
+
+
+def _check_program(path: Path, header: dict[str, Any], given: dict[str, Any]) -> None:
+    if is_alone(header) and not is_alone(given):
+        raise ValueError(f"{path} belongs to a run alone, which now goes on side by side")
+
+
 class RunLog:
     """Writes the log of a run, in the process that does; elsewhere, and without a log, nothing.
 
@@ -140,6 +158,7 @@ class RunLog:
         try:
             log = training.SeedLog.resume(path, start * settings.accumulate)
             check_origin(path, log.header, header)
+            _check_program(path, log.header, header)
         except (OSError, ValueError) as error:
             text = f"[red]no seed log from here on:[/] {escape(str(error))}"
             console.print(text, highlight=False, soft_wrap=True)

@@ -10,8 +10,8 @@ is that of all runs together. Runs are evaluated one after another, and those th
 computed on until all are over.
 
 Checkpoints are like those of a run alone: what was stopped goes on, alone or side by side with
-those that stopped at the same step. A replay of the seed log is another program, and says how far
-the bits agree.
+those that stopped at the same step. A run that began alone then has no seed log any more. A replay
+of a log is another program, and says how far the bits agree.
 """
 
 import contextlib
@@ -129,9 +129,8 @@ def _train(
         started = []
         for own, console in zip(each, consoles, strict=True):
             own_tx = make_optimizer(own, chunk_size, layout.step_axes)
-            started.append(
-                begin(stack, own, job, params.pop(0), own_tx, loss, judge, console, interruption)
-            )
+            arguments = (own, job, params.pop(0), own_tx, loss, judge, console, interruption)
+            started.append(begin(stack, *arguments, side_by_side=True))
         begun = [one for one, *_ in started]
         with interruption.between_steps():
             lasts = _lasts(started, step, steps)

@@ -20,7 +20,7 @@ class Status:
       values: what the grid says of it.
       state: waiting, running, done, or what went wrong.
       result: its result.json, once it is done.
-      seconds: that it took here; None if it was found finished.
+      seconds: that it took here, with those beside it; None if it was found finished.
     """
 
     values: dict[str, str]

@@ -23,7 +23,7 @@ from experiments._inputs import load_processor, model_source
 from experiments._job import adapter_key, split_trained
 from experiments._layout import Layout, local
 from experiments._optimizer import make_optimizer
-from experiments._seed_logs import FILE, bits_of, check_origin, origin, software
+from experiments._seed_logs import FILE, bits_of, check_origin, is_alone, origin, software
 from experiments._settings import Settings
 from experiments._vectors import use_wide_vectors
 from zojax import models, training
@@ -90,8 +90,10 @@ def replay(command: Command, console: Console) -> Rebuilt:
         lies = jax.tree.map(lambda leaf: leaf.sharding, params), layout.of_state(tx, params)
         state = jax.jit(tx.init, out_shardings=lies[1])(params)
         check_origin(path, log.header, origin(params, frozen, state))
-        # Several updates in a call are another program, which may round otherwise.
-        strict = _is_same_software(log.header, console) and settings.steps_per_call == 1
+        # Several updates in a call, or of several runs, are another program, which may round
+        # otherwise.
+        one_by_one = settings.steps_per_call == 1 and is_alone(log.header)
+        strict = _is_same_software(log.header, console) and one_by_one
         make = training.make_replay(tx, shardings=lies)
         rebuilt = _rebuild(make, params, state, log, calls, strict=strict)
         best = averaged(rebuilt.params, rebuilt.state)

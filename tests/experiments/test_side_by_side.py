@@ -1,8 +1,10 @@
 """Runs side by side get what each of them gets alone, on a tiny model."""
 
 import dataclasses
+import functools
 import io
 import json
+import shutil
 import signal
 import types
 
@@ -22,6 +24,7 @@ from experiments._settings import Settings
 from experiments._side_by_side import check_side_by_side, finetune_side_by_side
 from experiments._training_loop import train_together
 from experiments.finetune import finetune
+from experiments.replay import Command, replay
 from zojax import training
 
 OWN = ({"learning_rate": 1e-3, "seed": 3}, {"learning_rate": 3e-3, "seed": 4})
@@ -187,8 +190,19 @@ def test_a_run_that_is_over_leaves_the_others_alone():
     assert updates == list(range(1, 9))
 
 
-def test_runs_that_were_stopped_go_on_side_by_side(make_each, together, monkeypatch):
-    """With the bits of those that were not."""
+def test_a_log_is_replayed_up_to_roundings(together, tmp_path):
+    _, results, _ = together
+    rebuilt = replay(Command(results[0].out, out=tmp_path), Console(file=io.StringIO()))
+    with training.Checkpoints(results[0].out / "checkpoints") as checkpoints:
+        (params,) = checkpoints.restore(rebuilt.calls, params=rebuilt.params)
+    near = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+    jax.tree.map(near, rebuilt.params, params)
+
+
+def test_runs_that_were_stopped_go_on_side_by_side_or_alone(
+    make_each, together, monkeypatch, tmp_path
+):
+    """Side by side with the bits of those that were not."""
     each = make_each()
     groups_of = _run.Run.groups_of
 
@@ -206,6 +220,10 @@ def test_runs_that_were_stopped_go_on_side_by_side(make_each, together, monkeypa
     for settings in each:
         note = json.loads((settings.out / "result.json").read_text())
         assert (note["ended"], note["step"]) == ("stopped by signal", 3)
+
+    shutil.copytree(each[0].out, tmp_path / "run")
+    alone = finetune(dataclasses.replace(each[0], out=tmp_path / "run", resume=True))
+    assert alone.loss_after == pytest.approx(together[1][0].loss_after, rel=1e-3)
 
     again = [dataclasses.replace(settings, resume=True) for settings in each]
     results, consoles = side_by_side(again)
