@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from zojax._mesh import replicated
+from zojax._schedule import zero_after
 
 
 def orthonormal(g: jax.Array) -> jax.Array:
@@ -30,5 +31,5 @@ def orthonormal(g: jax.Array) -> jax.Array:
         v = v / jnp.where(norm > 0, norm, 1.0)
         return replicated(jax.lax.dynamic_update_index_in_dim(q, replicated(v), column, -1))
 
-    none = replicated(jnp.zeros_like(g))
+    none = replicated(jnp.full(g.shape, zero_after(g.dtype, g)))
     return replicated(jax.lax.fori_loop(0, g.shape[-1], add, none))

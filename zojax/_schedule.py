@@ -14,6 +14,7 @@ word pay for the word 32 times.
     true_after    the predicate that all of these wait for
     hidden_slicer places in a common buffer that the compiler does not see
     used_after    a leaf that is not copied before data
+    in_place      state that is made anew now and then
     cut_out       a part of a leaf that is a part when devices send it
 
 `python -m experiments.benchmarks.memory` and `.speed` retire those that wait: when peak / inference
@@ -93,6 +94,25 @@ def zero_after(dtype: Any, datum: jax.Array) -> jax.Array:
     instead of a buffer, they let the sums of a window of steps hold one leaf more.
     """
     return make_after(jnp.zeros_like, jnp.ones((), dtype), datum)
+
+
+def in_place(when: jax.Array, make: Callable[[], Any], kept: Any) -> Any:
+    """`make()` if `when`, else `kept`, in the buffers of `kept`.
+
+    What a conditional returns has buffers of its own, so that state which is made anew now and then
+    exists twice in every step. A loop of one round, or none, writes over what it begins with.
+
+    Args:
+      when: shape (), bool.
+      make: returns a tree like `kept`, of which it reads nothing.
+      kept: arrays that nothing else reads later.
+    """
+
+    def again(carry: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
+        del carry
+        return jnp.zeros_like(when), make()
+
+    return jax.lax.while_loop(lambda carry: carry[0], again, (when, kept))[1]
 
 
 def used_after(array: jax.Array, datum: jax.Array) -> jax.Array:

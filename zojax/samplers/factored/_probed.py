@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 from zojax import _checks
 from zojax._measurement import Losses
 from zojax._orthonormal import orthonormal
+from zojax._schedule import draw_after, in_place
 from zojax._typing import Key, Params
 from zojax.noise import Role, _keys, gaussian_law
 from zojax.recipes import Dense, Directions, LowRank, dense_recipes, sum_draws
@@ -125,8 +126,7 @@ def probed(
             parts = _bases(slopes / probes, directions, refresh, params)
             return ProbedState(*parts, has_bases=jnp.bool(1), usable=jnp.bool(1))
 
-        kept = state._replace(usable=~due | finite)
-        return jax.lax.cond(due & finite, found, lambda: kept)
+        return in_place(due & finite, found, state._replace(usable=~due | finite))
 
     def _dense(key: Key, params: Params) -> Directions:
         shapes = [leaf.shape for leaf in jax.tree.leaves(params)]
@@ -135,16 +135,22 @@ def probed(
     def _bases(
         coefficients: jax.Array, directions: Directions, key: Key, params: Params
     ) -> tuple[list[jax.Array], list[jax.Array], list[jax.Array]]:
-        leaves = seen(params)
-        starts = zip(*(draw_part(side, kinds, key, params, leaves) for side in _SIDES), strict=True)
-        bases, before = [], coefficients
-        for recipe, leaf, matrix in zip(directions, jax.tree.leaves(params), leaves, strict=True):
+        leaves, bases, before = seen(params), [], coefficients
+        for place, (recipe, matrix) in enumerate(zip(directions, leaves, strict=True)):
             if matrix is None:
                 continue
-            like = jax.ShapeDtypeStruct(leaf.shape, jnp.float32)
+
+            def starts(key: Key, place: int = place) -> list[jax.Array]:
+                alone = [one if at == place else None for at, one in enumerate(leaves)]
+                return [draw_part(side, kinds, key, params, alone)[0] for side in _SIDES]
+
+            like = jax.ShapeDtypeStruct(matrix.shape, jnp.float32)
             # One matrix after another: the estimate of each is used up before the next is made.
             g = sum_draws(coefficients, recipe, like, before)
-            bases.append(_singular(matrix.flattened(g), *next(starts)))
+            # Compilers of accelerators find more room if nothing is said.
+            after = functools.partial(draw_after, starts, datum=before)
+            begun = jax.lax.platform_dependent(key, cpu=after, default=starts)
+            bases.append(_singular(matrix.flattened(g), *begun))
             before = bases[-1][1]
         lefts, cores, rights = zip(*bases, strict=True) if bases else ((), (), ())
         return list(lefts), list(cores), list(rights)
@@ -164,7 +170,7 @@ def probed(
         for place, core, left, target, right in bases:
             sign = jax.random.rademacher(sign_keys[place], target.shape[:-2], jnp.float32)
             aligned = _aligned(core, target, sign[..., None, None] * jnp.sqrt(delta))
-            factors = _exact("...mr,...rs->...ms", usable * left, aligned), right
+            factors = _exact("...mr,...rs->...ms", left, usable * aligned), right
             recipes[place] = leaves[place].factors(*factors)
         return tuple(jax.tree.map(lambda array: array[None], recipe) for recipe in recipes), state
 
