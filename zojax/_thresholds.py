@@ -35,6 +35,9 @@ FUSED_RANK = 8
 # Up to this one the update of a large leaf is, on a CPU: the sum takes about as long as the product
 # and reading its buffer again. At twice the rank it takes two to three times as long.
 WRITTEN_OUT_RANK = 16
+# And up to this one signs that noise is multiplied with, everywhere: beside the draw of the noise
+# the multiplications are few.
+SIGNS_RANK = 32
 
 # Leaves that are drawn together, beforehand: the smallest ones, up to this share. Biases, scales
 # and stacks of them hold about as much of a transformer.

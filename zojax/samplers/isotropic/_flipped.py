@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from zojax import _thresholds
 from zojax._dtypes import widened
 from zojax._measurement import Estimate
 from zojax._schedule import make_after
@@ -22,15 +23,13 @@ from zojax.samplers._sampler import Sampler, ignore
 from zojax.samplers._views import last_two_axes
 from zojax.samplers.isotropic._dense import gaussian
 
-_WRITTEN_OUT = 32
-
 
 def flipped(noise: Sampler | None = None) -> Sampler:
     """z_k = U ∘ (s_k t_kᵀ) for matrices, U ∘ s_k for vectors: U for a step, signs for a query.
 
-        E[z_k z_kᵀ] = E[U Uᵀ] (c = that of `noise`),    E[z_j z_kᵀ | U] = 0 for j ≠ k           (1)
+        E[z_k z_kᵀ] = c I,    E[z_j z_kᵀ | U] = 0 for j ≠ k                                     (1)
 
-    entry by entry, with s and t uniform on {-1, 1}^m and {-1, 1}^n. Directions of one step are
+    with the c of `noise`; s and t are uniform on {-1, 1}^m and {-1, 1}^n. Directions of a step are
     uncorrelated, not independent: |z_k| is the same for all.
 
     A product x · (W + r z_k) is x · W + r ((x ∘ s_k) · U) ∘ t_k. Queries that are evaluated side by
@@ -130,10 +129,10 @@ def _multiplied_out(
 ) -> tuple[jax.Array, jax.Array]:
     """Σ_k c_k s_k t_kᵀ of a leaf, and what the next one waits for.
 
-    Of up to 32 directions it is an expression that fuses with what it is multiplied with; of more a
+    Of few directions it is an expression that fuses with what it is multiplied with; of more a
     product with a buffer for its result, of one leaf after another.
     """
-    if signs.left.shape[-1] > _WRITTEN_OUT:
+    if signs.left.shape[-1] > _thresholds.SIGNS_RANK:
         product = signs.draw(shape, before)
         return product, product
     return signs.written_out(), before
