@@ -15,11 +15,14 @@ LETTERS = "abcdefghijklmnopqrstuvwxyABCDEFGHIJKLMNOPQRSTUVWXYZ"  # of axes; "z" 
 
 
 def sum_over_rank(
-    a: jax.Array, of_a: str, b: jax.Array, of_b: str, out: str, fused: int = _thresholds.FUSED_RANK
+    a: jax.Array, of_a: str, b: jax.Array, of_b: str, out: str, fused: int | None = None
 ) -> jax.Array:
-    """Einsum of two arrays that share batch axes and the rank "z" that is summed over."""
+    """Einsum of two arrays that share batch axes and the rank "z" that is summed over.
+
+    Up to a rank of `fused` it is an expression; None: `FUSED_RANK`.
+    """
     rank = a.shape[of_a.index("z")]
-    if rank > fused:
+    if rank > (_thresholds.FUSED_RANK if fused is None else fused):
         return jnp.einsum(f"{of_a},{of_b}->{out}", a, b)
     return sum(of_rank(a, of_a, k, out) * of_rank(b, of_b, k, out) for k in range(rank))
 
