@@ -42,6 +42,12 @@ def test_up_to_rank_16_a_large_leaf_has_no_buffer_for_its_update(method, monkeyp
     assert held(method) < inference(scanned) + kept(method) + 4 * MATRIX
 
 
+def test_sums_of_several_queries_hold_the_words_of_one_leaf(monkeypatch):
+    """Eight signs of an entry are a byte: those of all leaves would be a quarter of the weights."""
+    monkeypatch.setattr(_thresholds, "LARGE_LEAF", 1 << 19)
+    assert held(zojax.fzoo) < inference(scanned) + 4 * MATRIX
+
+
 def test_bases_that_losses_choose_are_written_over_those_before():
     """P-GAP makes those of six matrices one after another, with no more than one set of bases."""
     params = [jax.ShapeDtypeStruct((256, 256), jnp.float32)] * 6

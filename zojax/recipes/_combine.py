@@ -11,6 +11,7 @@ from zojax._schedule import make_after, true_after, zero_after
 from zojax._typing import Params
 from zojax.recipes._deflated import Deflated
 from zojax.recipes._deflated_sums import sum_deflated
+from zojax.recipes._dense import Dense
 from zojax.recipes._dense_terms import dense_terms
 from zojax.recipes._low_rank import LowRank
 from zojax.recipes._products import fuses_on_cpu
@@ -66,6 +67,8 @@ def combine(
         # What a leaf holds while it is summed is held after that of the leaf before it.
         if isinstance(recipe, LowRank):
             total, held = _sum_factors(coefficients, recipe, leaf, before)
+        elif fuses and isinstance(recipe, Dense) and _is_held(recipe, leaf, len(coefficients)):
+            total, before = _sum_of_words(coefficients, recipe, leaf, before)
         else:
             total = held = sum_draws(coefficients, recipe, leaf, before, written_out=fuses)
         sums.append(total)
@@ -126,10 +129,7 @@ def _sum_terms(
     """Σ_k c_k of_z(z_k) of a leaf."""
     dtype, count = wide(leaf.dtype), coefficients.shape[0]
     at_once = count if written_out else 1
-    # Few bits are small, and taking them from a buffer is far cheaper than drawing them for every
-    # entry; more should fuse with what is done to the sum, and never be one.
-    held = 0 < at_once * query(recipe, 0).held_bits(leaf.shape) <= _thresholds.HELD_BITS
-    datum = before if held else None
+    datum = before if _is_held(recipe, leaf, at_once) else None
 
     def term(k: jax.Array | int) -> jax.Array:
         one = query(recipe, k)
@@ -140,6 +140,31 @@ def _sum_terms(
     none = jnp.full(leaf.shape, zero_after(dtype, before))
     total = jax.lax.fori_loop(0, count, lambda k, total: total + term(k), none)
     return total.astype(leaf.dtype)
+
+
+def _is_held(recipe: Recipe, leaf: jax.Array, at_once: int) -> bool:
+    """Whether what is random in so many terms of a leaf is kept until they are read.
+
+    Few bits are small, and taking them from a buffer is far cheaper than drawing them for every
+    entry; more should fuse with what is done to the sum, and never be one.
+    """
+    return 0 < at_once * query(recipe, 0).held_bits(leaf.shape) <= _thresholds.HELD_BITS
+
+
+def _sum_of_words(
+    coefficients: jax.Array, recipe: Dense, leaf: jax.Array, before: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Σ_k c_k z_k of a leaf as an expression, and what the next leaf waits for: its last words.
+
+    A sum that fuses is no buffer to wait for, and the words of all leaves would exist at once.
+    """
+    dtype, total = wide(leaf.dtype), 0.0
+    for k in range(len(coefficients)):
+        one = query(recipe, k)
+        words = one.numbers_after(leaf.shape, before)
+        z = one.read(words, leaf.shape).astype(dtype)
+        total = total + coefficients[k].astype(dtype) * z
+    return total.astype(leaf.dtype), true_after(jax.tree.leaves(words)[0])
 
 
 def _sum_factors(
