@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import zojax
-from experiments import _first_order, tasks
+from experiments import _combinations, _first_order, tasks
 from experiments._adapters import ADAPTERS
 from experiments._inputs import shipped_models
 from experiments._methods import METHODS
@@ -26,7 +26,7 @@ def print_methods(console: Console) -> None:
         trains = ("lora",) if recipe.needs_lora else ADAPTERS
         table.add_row(
             name,
-            _summary(getattr(zojax, name, None) or getattr(_first_order, name)),
+            _summary(_made_by(name)),
             str(recipe.evaluations(recipe.num_queries)),
             *(f"{recipe.rate(what):g}" if what in trains else "" for what in ADAPTERS),
         )
@@ -34,6 +34,12 @@ def print_methods(console: Console) -> None:
     console.print(
         "losses: evaluated an update, a gradient counting as three. all, lora, prefix: learning "
         "rates to start from, by what is trained; those of all were searched on the shipped model."
+    )
+
+
+def _made_by(name: str) -> Callable:
+    return next(
+        getattr(of, name) for of in (zojax, _combinations, _first_order) if hasattr(of, name)
     )
 
 

@@ -9,7 +9,7 @@ import jax
 import optax
 
 import zojax
-from experiments import _first_order
+from experiments import _combinations, _first_order
 from experiments._recipe import (
     LAWS,
     LOW_RANK,
@@ -23,7 +23,6 @@ from experiments._recipe import (
 from zojax import Axes
 
 _COORDINATES = 5  # of ZO-HGD
-_RANK_OF_INPUTS = 8  # of AGZO
 _DENSE = ("gaussian", "rademacher")
 _FACTORED = ("factored", *(law for law in LAWS if law != "factored"))
 _SIGNS = ("rademacher", *(law for law in LAWS if law != "rademacher"))
@@ -145,15 +144,15 @@ METHODS: dict[str, Recipe] = {
         num_queries=8,
         samplers=("gaussian",),
     ),
-    # A combination of this method and the next one.
+    # A combination of the one before and the next one.
     "grzo_agzo": Recipe(
-        made(zojax.grzo, told=("num_queries",), sampler=zojax.activation_guided(_RANK_OF_INPUTS)),
+        made(_combinations.grzo_agzo, told=("num_queries",)),
         _one_pair_and_base,
         1e-5,
         1e-4,
         num_queries=8,
         samplers=("factored",),
-        sampler_rank=_RANK_OF_INPUTS,
+        sampler_rank=_combinations.RANK,
     ),
     "agzo": Recipe(
         made(zojax.agzo, told=LOW_RANK),
@@ -161,7 +160,7 @@ METHODS: dict[str, Recipe] = {
         1e-3,
         3e-2,
         samplers=("factored",),
-        sampler_rank=_RANK_OF_INPUTS,
+        sampler_rank=_combinations.RANK,
     ),
     "hizoo": Recipe(
         made(zojax.hizoo, told=("num_queries",)),

@@ -21,6 +21,7 @@ import optax
 import tyro
 
 import zojax
+from experiments._combinations import grzo_agzo
 from experiments._vectors import use_wide_vectors
 from experiments.benchmarks._bounds import Bounds
 from experiments.benchmarks._floors import Subspace
@@ -60,7 +61,7 @@ METHODS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "eggroll": zojax.eggroll,
     "fzoo": zojax.fzoo,
     "grzo": partial(zojax.grzo, num_queries=8),
-    "grzo_agzo": partial(zojax.grzo, num_queries=8, sampler=zojax.activation_guided(8)),
+    "grzo_agzo": partial(grzo_agzo, num_queries=8),
     "hizoo": zojax.hizoo,
     "hizoo, factored": partial(zojax.hizoo, factored=True),
     "lozo": zojax.lozo,
