@@ -83,7 +83,7 @@ def test_directions_span_what_the_gradient_can_be_made_of(key):
 def test_a_step_cannot_be_made_again_from_its_losses(key):
     x = jax.tree.map(jnp.float32, START)
     tx = zojax.agzo(0.1, key)
-    _, state = tx.update(None, tx.init(x), x, value_fn=network)
+    _, state = jax.jit(lambda x: tx.update(None, tx.init(x), x, value_fn=network))(x)
     losses = optax.tree.get(state, "last_losses")
     with pytest.raises(ValueError, match=r"made of the inputs of layers: a step cannot be made"):
         tx.update(None, state, x, value_fn=zojax.Recorded(losses))
