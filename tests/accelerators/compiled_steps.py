@@ -44,7 +44,6 @@ def on_one_device(form, compiled) -> None:
         "gaussian, rounded": rounded,
         "adam, replayed": replayed,
         "grzo": zojax.grzo(1e-6, jax.random.key(0)),
-        "hizoo, factored": zojax.hizoo(1e-6, jax.random.key(0), factored=True),
     }
     for name, tx in (transformations | others).items():
         state = jax.eval_shape(tx.init, form.params)
