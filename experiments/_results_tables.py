@@ -67,6 +67,24 @@ def _accelerators(results: Results) -> str:
     return markdown(["", "layers", *_LAWS.values()], rows)
 
 
+def _compile_times(results: Results) -> str:
+    """Of what has the least that its parts take beside it, and of the naive step."""
+    kinds, laws = {"scanned OPT": "scanned", "plain list": "list"}, ("packed signs", "gaussian")
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in results.where("accelerators", size="1.3B", dtype="bfloat16"):
+        if row["form"] in kinds:
+            of_machine = found.setdefault((row["machine"], kinds[row["form"]]), {})
+            of_machine[row["program"]] = row
+    rows = []
+    for about, programs in sorted(found.items()):
+        if all(programs.get(law, {}).get("least compile s") for law in laws):
+            columns = ("compile s", "least compile s")
+            seconds = [programs[law][column] for law in laws for column in columns]
+            seconds.append(programs["naive"]["compile s"])
+            rows.append([*about, *(f"{each:.0f}" for each in seconds)])
+    return markdown(["", "layers", "signs", "least", "gaussian", "least", "the naive step"], rows)
+
+
 def _peers(results: Results) -> str:
     rows = {row["program"]: row for row in results.rows("peers")}
     ours = [law for law in _LAWS if f"zojax, {law}" in rows]
@@ -192,6 +210,7 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "memory": _by_form("memory", "peak / inference"),
     "speed": _by_form("speed", "step / two forwards"),
     "accelerators": _accelerators,
+    "compile_times": _compile_times,
     "peers": _peers,
     "compare": _compare,
     "costs": _costs,

@@ -31,5 +31,6 @@ def orthonormal(g: jax.Array) -> jax.Array:
         v = v / jnp.where(norm > 0, norm, 1.0)
         return replicated(jax.lax.dynamic_update_index_in_dim(q, replicated(v), column, -1))
 
+    # Zeros that wait: those of all matrices would be made first.
     none = replicated(jnp.full(g.shape, zero_after(g.dtype, g)))
     return replicated(jax.lax.fori_loop(0, g.shape[-1], add, none))

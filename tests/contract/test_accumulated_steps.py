@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from contract_rows import METHODS, SINGLE, quadratic
+from contract_rows import METHODS
+from contract_steps import SINGLE, quadratic
 
 TARGETS = jnp.array([[1.0, -0.5], [0.25, 2.0]])
 

@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
-from contract_rows import METHODS, PARAMS, ROWS, SINGLE, build, quadratic, run, step_of, traced_once
+from contract_rows import METHODS, ROWS
+from contract_steps import PARAMS, SINGLE, build, quadratic, run, step_of, traced_once
 
 from zojax import methods
 

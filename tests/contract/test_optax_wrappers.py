@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from contract_rows import METHODS, SINGLE, build, quadratic
+from contract_rows import METHODS
+from contract_steps import SINGLE, build, quadratic
 from optax.experimental import aggregating
 
 import zojax

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from contract_rows import METHODS, build, quadratic
+from contract_rows import METHODS
+from contract_steps import build, quadratic
 
 import zojax
 from tests.compiling import AS_USERS_HAVE

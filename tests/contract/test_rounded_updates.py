@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
-from contract_rows import METHODS, PARAMS, SINGLE, build, step_of, traced_once
+from contract_rows import METHODS
+from contract_steps import PARAMS, SINGLE, build, step_of, traced_once
 
 import zojax
 

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from contract_rows import METHODS, SINGLE, quadratic
+from contract_rows import METHODS
+from contract_steps import SINGLE, quadratic
 
 LEARNING_RATE, DECAY = 0.5, 0.25
 TARGET = jnp.float32(0.75)

@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
-from contract_rows import METHODS, SINGLE, build, quadratic, run, step_of, traced_once
+from contract_rows import METHODS
+from contract_steps import SINGLE, build, quadratic, run, step_of, traced_once
 
 import zojax
 

@@ -103,6 +103,20 @@ def test_what_cannot_be_divided_is_named(data, message, key):
         run(tx, **data)
 
 
+def test_a_name_alone_is_refused(key):
+    with pytest.raises(ValueError, match=r"divided must be a tuple of names, got 'batch'; write"):
+        zojax.grzo(0.1, key, divided="batch")
+
+
+def test_arrays_of_numpy_are_divided_too(key):
+    tx = zojax.grzo(0.1, key, radius=0.25, num_queries=3)
+    plain, _ = run(tx)
+    batch = {"x": np.asarray(BATCH["x"]), "y": BATCH["y"]}
+    found, _ = tx.update(None, tx.init(PARAMS), PARAMS, value_fn=loss, batch=batch)
+    for name, value in plain.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-4)
+
+
 def test_a_missing_argument_is_named(key):
     tx = zojax.estimate_gradient(key, zojax.gaussian(), zojax.central(0.25, 3), divided=("tokens",))
     with pytest.raises(ValueError, match=r"divided names 'tokens', which update was not given"):

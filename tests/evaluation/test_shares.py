@@ -60,6 +60,13 @@ def test_losses_are_those_of_plain_jax(sampler, chunk_size):
             np.testing.assert_allclose(aux["norm"][k, point], expected_aux["norm"], rtol=2e-5)
 
 
+def test_shares_of_another_number_are_named():
+    params, batch = problem()
+    directions, _ = zojax.gaussian().draw((), KEY, jnp.int32(0), 3, params)
+    with pytest.raises(ValueError, match=r"shares\['features'\] must lead with the 3 directions"):
+        zojax.evaluate(network, params, directions, RADII, has_aux=True, shares=batch)
+
+
 def test_a_loss_without_a_batching_rule_sees_its_share():
     """Points and directions then take turns."""
     params, batch = problem()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from zojax._typing import Params, ValueFn
 from zojax.estimators._value_fn import bound
@@ -47,11 +48,11 @@ def divide(
 
 def _share(array: jax.Array, what: str, num_queries: int) -> jax.Array:
     """(n, ...) -> (K, n / K, ...)."""
-    shape = jax.numpy.shape(array)
+    shape = jnp.shape(array)
     if not shape or shape[0] % num_queries:
         raise ValueError(
             f"{what} of shape {shape} cannot be divided among num_queries={num_queries}: the first "
             "axis of every array has to be a multiple of it; choose another num_queries, or "
             "another batch"
         )
-    return array.reshape(num_queries, shape[0] // num_queries, *shape[1:])
+    return jnp.reshape(array, (num_queries, shape[0] // num_queries, *shape[1:]))

@@ -168,6 +168,10 @@ def estimate_gradient(
             f"accumulate = {accumulate} does not go with a sampler that asks for losses before it "
             "draws: parts of a batch would give other directions; use accumulate=1"
         )
+    if isinstance(divided, str):
+        raise ValueError(
+            f"divided must be a tuple of names, got {divided!r}; write divided=({divided!r},)"
+        )
     num_queries = estimator.num_queries
     measure = Measure(chunk_size, has_aux, axis_name, axes)
     apply = Apply(sampler, estimator, inner, per_query, axes, read_once)

@@ -66,8 +66,8 @@ def evaluate(
     Raises:
       TypeError: if `value_fn` does not return a scalar, or `params` have leaves that are not
         floating.
-      ValueError: for params without leaves, a `chunk_size` below 1, a radius of another shape, or
-        axes that the mesh does not have or that do not divide the directions.
+      ValueError: for params without leaves, a `chunk_size` below 1, a radius or shares of another
+        shape, or axes that the mesh does not have or that do not divide the directions.
     """
     _checks.at_least(1, chunk_size=chunk_size)
     _checks.whole(params)
@@ -78,6 +78,7 @@ def evaluate(
     else:
         num_queries, draw = jax.tree.leaves(directions)[0].shape[0], lambda direction: direction
     check(axes, num_queries)
+    _check_shares(shares, num_queries)
     radii = _radii(radius, num_queries)
     evaluate_at = _at_dense_params if materialize else _at_perturbed_params
 
@@ -141,6 +142,16 @@ def _map_in_chunks(fn: Callable[[Any], Any], queries: Any, chunk: int) -> Any:
         return outs
     rest = jax.vmap(fn)(jax.tree.map(lambda x: x[whole:], queries))
     return jax.tree.map(lambda *parts: jnp.concatenate(parts), outs, rest)
+
+
+def _check_shares(shares: Any, num_queries: int) -> None:
+    for path, array in jax.tree.leaves_with_path(shares):
+        shape = jnp.shape(array)
+        if shape[:1] != (num_queries,):
+            raise ValueError(
+                f"shares{jax.tree_util.keystr(path)} must lead with the {num_queries} directions, "
+                f"got shape {shape}"
+            )
 
 
 def _radii(radius: ArrayLike, num_queries: int) -> jax.Array:

@@ -15,7 +15,7 @@ What to know before tuning:
   rank of X nothing of the gradient is lost, and z has n / r times fewer coordinates than noise.
 - E‖z‖² = m r instead of m n, so with the same ε points lie closer by √(r/n), and η can be larger.
 
-Costs K + 1 loss evaluations a step, and 4 p r tokens n multiplications a layer for (1), with p =
+Costs K + 1 loss evaluations a step, and 2 p r tokens n multiplications a weight for (1), with p =
 `iterations`. Stores the key and counters. An unmodified loss is watched: nothing is asked of the
 model, and layers in a `scan` have a basis each.
 

@@ -12,8 +12,8 @@ shape (), with K = `num_queries` = the size of the batch an example each; ε is 
 What to know before tuning:
 - Given the weights, directions of examples are uncorrelated (flipout), so with E[σ²] ≈ 4 ε² ‖∇f‖²
   for examples that agree the mean of ĝ is about ∇f / (2 ε ‖∇f‖): η is 2 ε times a length.
-- A number added to the loss, or a factor above 0, changes nothing; nor do examples of equal slopes
-  cancel: signs of δ stay. Noise between examples only makes σ larger, and steps shorter.
+- A number added to the loss, or a factor above 0, changes nothing. No mean is subtracted from δ, so
+  examples that agree add up. Where they do not, σ is larger and the step shorter.
 - Factored directions are as cheap for each example, and need no second product. In the span of a
   layer's inputs, `sampler=zojax.activation_guided(8)`, they are `zojax.agzo`'s, one for each
   example, at 3 losses of the batch. No paper has that; on the shipped reviews it was ahead of both

@@ -1,18 +1,18 @@
 """The recipe of a direction of one leaf that is white noise over the root of a curvature."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 
 from zojax._trees import tree_dataclass
 from zojax.recipes._dense import Dense
 from zojax.recipes._low_rank import LowRank
+from zojax.recipes._of_parts import OfParts
 from zojax.recipes._precomputed import Precomputed
 
 
 @tree_dataclass
-class Preconditioned:
+class Preconditioned(OfParts):
     """z = u / √h of one leaf, entry by entry. The root is taken where z is drawn.
 
     Attributes:
@@ -43,34 +43,3 @@ class Preconditioned:
         if taken is None:
             return None
         return taken * jax.lax.rsqrt(self.curvature.draw_taken(axis, index, shape, datum))
-
-    # As with `Dense`, a part of the leaf is again a recipe, or None.
-
-    def transpose(self, permutation: Sequence[int]) -> "Preconditioned":
-        return self._each(lambda part: part.transpose(permutation))
-
-    def squeeze(self, axis: int) -> "Preconditioned":
-        """Drops an axis of length 1."""
-        return self._each(lambda part: part.squeeze(axis))
-
-    def expand(self, axis: int) -> "Preconditioned":
-        """Inserts an axis of length 1."""
-        return self._each(lambda part: part.expand(axis))
-
-    def split(self, axis: int, inner: int) -> "Preconditioned | None":
-        """An axis as two, of which the second one has `inner` entries."""
-        return self._each(lambda part: part.split(axis, inner))
-
-    def slice(
-        self, axis: int, first: jax.Array | int, length: int, step: int = 1, *, divisor: int = 1
-    ) -> "Preconditioned | None":
-        """`length` entries of an axis, every `step`-th, from `first` on."""
-        return self._each(lambda part: part.slice(axis, first, length, step, divisor=divisor))
-
-    def unstack(self, length: int) -> "Preconditioned | None":
-        """The recipes of the `length` entries of axis 0, stacked: what `lax.scan` goes over."""
-        return self._each(lambda part: part.unstack(length))
-
-    def _each(self, fn: Callable[[Any], Any]) -> "Preconditioned | None":
-        noise = fn(self.noise)
-        return None if noise is None else Preconditioned(noise, fn(self.curvature))
