@@ -153,6 +153,7 @@ METHODS: dict[str, Recipe] = {
         num_queries=8,
         samplers=("factored",),
         sampler_rank=_combinations.RANK,
+        reads_inputs=True,
     ),
     "agzo": Recipe(
         made(zojax.agzo, told=LOW_RANK),
@@ -161,6 +162,7 @@ METHODS: dict[str, Recipe] = {
         3e-2,
         samplers=("factored",),
         sampler_rank=_combinations.RANK,
+        reads_inputs=True,
     ),
     "hizoo": Recipe(
         made(zojax.hizoo, told=("num_queries",)),

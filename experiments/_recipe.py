@@ -59,6 +59,8 @@ class Recipe(NamedTuple):
       is_descent: whether an update is the estimate times the learning rate, for all weights.
       at_first: loss evaluations of the first update besides, and of others now and then; below 0
         if these have fewer.
+      reads_inputs: whether directions are made of what layers are given, so that a step cannot be
+        made again from its losses, and depends on what a batch is padded with.
     """
 
     make: Method
@@ -74,6 +76,7 @@ class Recipe(NamedTuple):
     one_direction: bool = False
     is_descent: bool = False
     at_first: int = 0
+    reads_inputs: bool = False
 
     def rate(self, adapter: str) -> float:
         """The learning rate for what is trained: "none" for all weights, "lora" or "prefix"."""

@@ -31,6 +31,7 @@ from experiments._course import Begun, begin, end
 from experiments._interruption import Interruption
 from experiments._job import Job, prepare
 from experiments._looks import Last
+from experiments._methods import METHODS
 from experiments._optimizer import make_optimizer
 from experiments._programs import by_groups, make_judge, make_loss, write_model
 from experiments._report import Result, describe, report, summarize
@@ -47,9 +48,12 @@ _MAY_DIFFER = ("learning_rate", "seed")
 _OF_THE_PLACE = ("out", "resume")
 # What runs side by side cannot be asked for, and what to ask for instead.
 _REFUSED = {
+    **{
+        ("method", name): "makes directions of what padding the batches have; take another"
+        for name, recipe in METHODS.items()
+        if recipe.reads_inputs
+    },
     ("learning_rate", "auto"): "finds a rate for a run alone; give numbers",
-    ("method", "agzo"): "makes directions of what padding the batches have; take another",
-    ("method", "grzo_agzo"): "makes directions of what padding the batches have; take another",
     ("diagnostics", True): "is for a run alone; leave it out",
     ("wandb", True): "is for a run alone; leave it out",
 }

@@ -17,7 +17,9 @@ from experiments.finetune import finetune
 from experiments.replay import Command, replay
 
 # Those whose updates follow from their losses.
-REPLAYED = [name for name, recipe in METHODS.items() if not recipe.takes_gradients]
+REPLAYED = [
+    name for name, recipe in METHODS.items() if not (recipe.takes_gradients or recipe.reads_inputs)
+]
 # The shipped default, briefly; a run stops at the first evaluation and goes on.
 STEPS = 4
 RUN = {"eval_every": STEPS // 2, "max_length": 24, "num_dev": 32, "num_test": 32}
