@@ -36,7 +36,7 @@ def kills(processes: int, number: int, seed: int) -> Iterator[Row]:
     rng = random.Random(seed + processes)
     with tempfile.TemporaryDirectory() as folder:
         runs = Runs(Path(folder), processes)
-        found = [runs.survives(rng, at_a_save=bool(i % 2)) for i in range(number)]
+        found = [runs.survives(rng, at_a_save=i % 2 == 0) for i in range(number)]
     name = "run killed" if processes == 1 else f"one of {processes} processes killed"
     at = ", ".join("-" if step is None else str(step) for _, step in found)
     yield Row(name, sum(well for well, _ in found), number, f"continued from step {at}")

@@ -250,11 +250,13 @@ def test_batches_are_those_of_each_run_padded_alike(runs):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"schedule": "exponential", "warmup_steps": 2, "end_share": 0.1, "weight_decay": 0.1},
-        {"accumulate": 2, "ema_decay": 0.9, "dtype": "bfloat16"},
+        {
+            **{"schedule": "exponential", "warmup_steps": 2, "end_share": 0.1},
+            **{"weight_decay": 0.1, "accumulate": 2, "ema_decay": 0.9, "dtype": "bfloat16"},
+        },
         {"method": "ar1_zo"},
     ],
-    ids="-".join,
+    ids=["every setting of an update", "an adapter"],
 )
 def test_an_update_of_all_is_that_of_each(make_runs, changes):
     """By `vmap`; whole runs, on a CPU, go in turn."""

@@ -41,4 +41,5 @@ def test_training_lowers_the_loss(make):
 
 @of_each_model
 def test_a_step_holds_what_inference_holds(make):
-    check_peaks(make(PROVING))
+    """Experts are the largest leaf, a fourth of a model of four layers, so that one has more."""
+    check_peaks(make(PROVING._replace(layers=8) if make is qwen3_moe else PROVING))

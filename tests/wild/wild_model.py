@@ -26,7 +26,7 @@ class Size(NamedTuple):
 # Small enough to train for some steps; and what memory is measured at, with a batch as large as in
 # experiments.benchmarks.
 TINY = Size(layers=1, width=32, heads=4, vocabulary=64, batch=2, length=6)
-PROVING = Size(layers=8, width=256, heads=8, vocabulary=512, batch=8, length=64)
+PROVING = Size(layers=4, width=256, heads=8, vocabulary=512, batch=8, length=64)
 
 
 class Model(NamedTuple):
