@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -193,6 +191,10 @@ def plot_run(records: list[dict[str, Any]], path: Path, *, metric: str) -> None:
       path: of the PNG file.
       metric: what the score is called.
     """
+    # Importing it takes half a second, and only the process that reports needs it.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
