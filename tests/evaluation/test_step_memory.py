@@ -17,8 +17,8 @@ import zojax
 from tests.compiling import BUFFERS_AS_USERS_HAVE
 from zojax.models import OPT, OPTConfig
 
-# Weights dominate: 2 x 8 tokens in 12 layers, so what is measured is what happens to the weights.
-WIDTH, HEADS, VOCAB, LENGTH, DEPTH = 256, 4, 512, 8, 12
+# Weights dominate: 2 x 8 tokens in 6 layers, so what is measured is what happens to the weights.
+WIDTH, HEADS, VOCAB, LENGTH, DEPTH = 256, 4, 512, 8, 6
 TOKENS = jnp.zeros((2, LENGTH), jnp.int32)
 KEY = jax.random.key(0)
 RADIUS, LEARNING_RATE = 1e-3, 1e-6
@@ -156,7 +156,7 @@ def test_a_step_of_modules_holds_what_inference_holds(sampler, most):
 
 
 def test_a_step_on_one_block_of_a_list_holds_the_noise_of_one_layer():
-    """Of which there are twelve, besides what a step of MeZO may hold."""
+    """Of which there are six, besides what a step of MeZO may hold."""
     params, loss = plain()
     layer = sum(4 * leaf.size for leaf in jax.tree.leaves(params)) / DEPTH
     most = 1.05 * inference(plain) + layer

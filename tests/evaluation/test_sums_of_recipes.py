@@ -46,7 +46,7 @@ def unrolled():
 def test_a_step_holds_no_dense_directions(model):
     """Several queries, and what they learn, hold less than one layer more than gaussian ones.
 
-    Those hold the sum of one leaf at a time: of a matrix, or of a stack of 12.
+    Those hold the sum of one leaf at a time: of a matrix, or of a stack of 6.
     """
     params, loss = model()
     key = jax.random.key(0)

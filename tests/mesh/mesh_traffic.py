@@ -13,7 +13,7 @@ from experiments.benchmarks import scale
 from experiments.benchmarks._forms import Size, scanned
 from zojax import _mesh
 
-LAYOUTS = ("data=8", "query=8", "tensor=8", "stored in 8", "data=2, query=2, tensor=2")
+LAYOUTS = ("data=8", "tensor=8", "stored in 8", "data=2, query=2, tensor=2")
 SIZE = Size(layers=2, width=128, heads=8, vocabulary=1024, batch=16, length=8)
 
 

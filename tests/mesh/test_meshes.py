@@ -109,11 +109,11 @@ def test_a_checkpoint_of_eight_devices_continues_on_fewer(tmp_path):
 
 def test_a_step_sends_numbers_besides_what_its_forwards_send():
     *rows, last = [json.loads(line) for line in run("mesh_traffic.py").splitlines()]
-    assert len(rows) == 5
+    assert len(rows) == 4
     for row in rows:
         assert row["step"] - row["forwards"] <= 1024, row
-    assert rows[2]["forwards"] > 1e6  # tensor parallel: activations of eight pairs
-    assert rows[3]["forwards"] > 1e6  # stored in parts: weights
+    assert rows[1]["forwards"] > 1e6  # tensor parallel: activations of eight pairs
+    assert rows[2]["forwards"] > 1e6  # stored in parts: weights
     assert last == {"agreed": 3.0}
 
 

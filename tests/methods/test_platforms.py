@@ -13,7 +13,7 @@ SAMPLERS = {
     "factored": zojax.factored(2),
     "blocks": zojax.blocks(zojax.gaussian()),
 }
-SHAPE, LAYERS = (128, 192), 3
+SHAPE, LAYERS = (128, 192), 2
 
 
 @pytest.fixture
@@ -48,14 +48,17 @@ def step(sampler):
     )
 
 
+@pytest.fixture(scope="module")
+def updates_of_cpus():
+    """Sampler -> updates by the branches that are taken here."""
+    return {name: step(sampler)[0] for name, sampler in SAMPLERS.items()}
+
+
 @pytest.mark.parametrize("platform", ["tpu", "cuda"], indirect=True)
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_a_step_is_the_same_by_the_branches_of_accelerators(name, platform, monkeypatch):
+def test_a_step_is_the_same_by_the_branches_of_accelerators(name, updates_of_cpus, platform):
     updates, _ = step(SAMPLERS[name])
-    with monkeypatch.context() as undone:
-        undone.undo()
-        jax.clear_caches()
-        expected, _ = step(SAMPLERS[name])
+    expected = updates_of_cpus[name]
     scale = max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(expected))
     assert scale > 1e-3
     for leaf, other in zip(jax.tree.leaves(updates), jax.tree.leaves(expected), strict=True):
