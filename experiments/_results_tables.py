@@ -133,13 +133,14 @@ def _costs(results: Results) -> str:
             row["method"],
             str(row["evaluations"]),
             f"{row['step / plain']:.2f}",
+            "" if row["bound"] is None else f"{row['bound']:.2f}",
             f"{row['peak / inference']:.2f}",
             f"{row['state / weights']:.2f}",
         ]
         for row in results.rows("methods")
     ]
-    header = ["method", "loss evaluations", "step / as many plain losses", "peak / inference"]
-    return markdown([*header, "state / weights"], rows)
+    header = ["method", "loss evaluations", "step / as many plain losses", "the least of it"]
+    return markdown([*header, "peak / inference", "state / weights"], rows)
 
 
 def _real_text(results: Results) -> str:

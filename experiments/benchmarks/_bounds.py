@@ -31,27 +31,33 @@ class Bounds:
         self._weights = jnp.zeros((size.layers, 4 * size.width, size.width))
         self._seconds = functools.cache(self._measured)
 
-    def least(self, law: str, params: Any, two_forwards: float) -> float:
-        """The least step / two forwards: 1 + (pair + update) / (two forwards).
+    def least(
+        self, law: str, params: Any, plain: float, *, pairs: int = 1, updates: int = 1
+    ) -> float:
+        """The least step / plain forwards: 1 + (pairs and updates) / plain.
 
         Args:
           law: a name of `LAWS`.
           params: of the model.
-          two_forwards: seconds.
+          plain: seconds of as many forwards as the step evaluates losses.
+          pairs: how often all noise is drawn for losses, single ones or pairs.
+          updates: how often it is drawn for the update.
         """
-        return 1 + self.seconds(law, params) / two_forwards
+        return 1 + self.seconds(law, params, pairs=pairs, updates=updates) / plain
 
-    def seconds(self, law: str, params: Any) -> float:
-        """Of pair and update together, for all entries."""
-        return self._seconds(law) * sum(leaf.size for leaf in jax.tree.leaves(params))
+    def seconds(self, law: str, params: Any, *, pairs: int = 1, updates: int = 1) -> float:
+        """Of pairs and updates together, for all entries."""
+        pair, update = self._seconds(law)
+        entries = sum(leaf.size for leaf in jax.tree.leaves(params))
+        return (pairs * pair + updates * update) * entries
 
-    def _measured(self, law: str) -> float:
-        """Seconds for each entry."""
+    def _measured(self, law: str) -> tuple[float, float]:
+        """Seconds of a pair and of an update for each entry."""
         weights = self._weights
         if isinstance(_directions(law, weights)[0], zojax.LowRank):
             # Their noise is next to nothing; what is left is to read and write the weights once.
-            return _in_place(lambda weights, c: weights + c[0], weights) / weights.size
-        return (_pair(law, weights) + _update(law, weights)) / weights.size
+            return 0.0, _in_place(lambda weights, c: weights + c[0], weights) / weights.size
+        return _pair(law, weights) / weights.size, _update(law, weights) / weights.size
 
 
 def _pair(law: str, weights: jax.Array) -> float:

@@ -3,7 +3,9 @@
     products   (x U) P beside x W, for every matrix and the tokens of every perturbed loss; or
                W + U P for every matrix and direction, if that is faster; both of a pair are written
     msign      Newton-Schulz on one core for every matrix
-    lift       W + U P for every matrix, in place
+    span       Xᵀ (X A) for every matrix, of the inputs X of one loss
+    lift       W + U P for every matrix, in place; or W + (U P) / √((U∘U) (P∘P)), for a rule like
+               Adam's in the coordinates of the directions
 
 Each is plain JAX on the matrices of one layer, counted `layers` times: nothing is drawn, and there
 is nothing between the products.
@@ -31,15 +33,19 @@ class Subspace:
       directions: how many.
       perturbed: losses at perturbed weights.
       orthogonalized: whether the cores' mean is.
+      iterations: of power iteration, by which the inputs' span is found.
+      adaptive: whether entries of the step are divided by roots of factored second moments.
     """
 
     rank: int
     directions: int
     perturbed: int
-    orthogonalized: bool
+    orthogonalized: bool = False
+    iterations: int = 0
+    adaptive: bool = False
 
     def least(self, size: Size, plain: float) -> float:
-        """The least step / plain: 1 + (products + msign + lift) / plain.
+        """The least step / plain: 1 + (products + msign + span + lift) / plain.
 
         Args:
           size: of the model and the batch.
@@ -51,7 +57,9 @@ class Subspace:
         points = self.perturbed // self.directions
         perturbing = self.directions * _perturb(weights, left, right, points)
         seconds = min(self._products(size, left, right), perturbing)
-        seconds += _lift(weights, left, right)
+        seconds += self._lift(weights, left, right)
+        if self.iterations:
+            seconds += self.iterations * _span(size, left)
         if self.orthogonalized:
             tx = zojax.orthogonalize()
             seconds += _seconds(lambda cores: tx.update(cores, tx.init(cores))[0], left)
@@ -70,6 +78,18 @@ class Subspace:
 
         return _seconds(products, inputs, left, right)
 
+    def _lift(self, weights: list, left: list, right: list) -> float:
+        def lifted(w: jax.Array, u: jax.Array, p: jax.Array) -> jax.Array:
+            step = u @ p
+            return w + (step / jnp.sqrt(u**2 @ p**2 + 1e-8) if self.adaptive else step)
+
+        def add(weights: list, factors: tuple[list, list]) -> tuple[list]:
+            return (jax.tree.map(lifted, weights, *factors),)
+
+        program, _ = compiled(add, weights, (left, right), donate=(0,))
+        run = running(program, weights, batch=(left, right))
+        return median_seconds({"lift": run})["lift"]
+
 
 def _shapes(width: int) -> list[tuple[int, int]]:
     """Of a layer's matrices."""
@@ -87,13 +107,14 @@ def _perturb(weights: list, left: list, right: list, points: int) -> float:
     return _seconds(perturb, weights, left, right)
 
 
-def _lift(weights: list, left: list, right: list) -> float:
-    def add(weights: list, factors: tuple[list, list]) -> tuple[list]:
-        return (jax.tree.map(lambda w, u, p: w + u @ p, weights, *factors),)
+def _span(size: Size, left: list) -> float:
+    """Seconds of one round of power iteration, of the tokens of one loss."""
+    inputs = [jnp.ones((size.batch * size.length, u.shape[0])) for u in left]
 
-    program, _ = compiled(add, weights, (left, right), donate=(0,))
-    run = running(program, weights, batch=(left, right))
-    return median_seconds({"lift": run})["lift"]
+    def iterate(inputs: list, left: list) -> list:
+        return jax.tree.map(lambda x, a: x.T @ (x @ a), inputs, left)
+
+    return _seconds(iterate, inputs, left)
 
 
 def _seconds(fn: Callable, *args: Any) -> float:

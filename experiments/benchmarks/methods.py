@@ -7,8 +7,8 @@ interleaved, the whole step and as many plain forwards of the same batch, one af
 second step evaluates losses (first ones may be of another kind). Peak memory is that of the
 compiled step over that of inference on the doubled batch; state is what the method keeps from step
 to step, over the weights that it trains: all, but the adapter for AR1-ZO. The bound is what the
-smallest programs need that do what a method adds to its forwards (`_floors.py`); of LOREN, which
-draws twice for each loss, that of gaussian directions (`_bounds.py`).
+smallest programs need that do what a method adds to its forwards (`_floors.py`); of those
+that draw dense noise for single losses, what that takes (`_bounds.py`).
 """
 
 import dataclasses
@@ -96,10 +96,20 @@ METHODS: dict[str, Callable[..., optax.GradientTransformation]] = {
 ADAPTERS_ALONE = ("ar1_zo",)
 # What the methods of subspaces add to their forwards.
 ADDED = {
-    "mezo, bases of rank 48": Subspace(48, directions=1, perturbed=2, orthogonalized=False),
-    "mezo, bases of rank 12": Subspace(12, directions=1, perturbed=2, orthogonalized=False),
+    "mezo, bases of rank 48": Subspace(48, directions=1, perturbed=2),
+    "mezo, bases of rank 12": Subspace(12, directions=1, perturbed=2),
+    "agzo": Subspace(8, directions=1, perturbed=1, iterations=2),
+    "tezo": Subspace(32, directions=1, perturbed=2, adaptive=True),
+    "p_gap": Subspace(128, directions=1, perturbed=2),
     "zo_muon": Subspace(64, directions=4, perturbed=4, orthogonalized=True),
     "zo_muon, rank 16": Subspace(16, directions=4, perturbed=4, orthogonalized=True),
+}
+# How often the others with a bound draw all noise for losses, and for the update.
+DRAWN = {
+    "loren": {"pairs": 6, "updates": 6},
+    "mezo_gv": {"pairs": 8, "updates": 4},
+    "zo_sgd": {"pairs": 10, "updates": 10},
+    "zo_sign_sgd": {"pairs": 10, "updates": 10},
 }
 COLUMNS = (
     "method",
@@ -153,9 +163,9 @@ def _measure(name: str, form: Form, settings: Settings, inference: int) -> tuple
     bound = None
     if name in ADDED:
         bound = ADDED[name].least(settings.size, times["plain"])
-    if name == "loren":
+    if name in DRAWN:
         bounds = Bounds(settings.size)
-        bound = bounds.least("gaussian", form.params, times["plain"] / evaluations)
+        bound = bounds.least("gaussian", form.params, times["plain"], **DRAWN[name])
     ratios = (times["step"] / times["plain"], bound)
     peaks = (peak_bytes(program) / inference, _bytes(state) / _bytes(form.params))
     return evaluations, *milliseconds, *ratios, *peaks
