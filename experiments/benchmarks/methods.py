@@ -7,8 +7,8 @@ interleaved, the whole step and as many plain forwards of the same batch, one af
 second step evaluates losses (first ones may be of another kind). Peak memory is that of the
 compiled step over that of inference on the doubled batch; state is what the method keeps from step
 to step, over the weights that it trains: all, but the adapter for AR1-ZO. The bound is what the
-smallest programs need that do what a method adds to its forwards (`_floors.py`); of those
-that draw dense noise for single losses, what that takes (`_bounds.py`).
+smallest programs need that do what a method adds to its forwards (`_floors.py`); of those that draw
+dense noise for single losses, what that takes (`_bounds.py`).
 """
 
 import dataclasses
