@@ -1,5 +1,6 @@
 """Results as tables in Markdown: those of the pages, and all of them."""
 
+import functools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -104,8 +105,8 @@ def _peers(results: Results) -> str:
     return markdown(header, [cells(*item) for item in names.items()])
 
 
-def _compare(results: Results) -> str:
-    """What every method came to on the shipped default."""
+def _compare(model: str, results: Results) -> str:
+    """What every method came to on a model."""
     rows = [
         [
             row["method"],
@@ -117,7 +118,7 @@ def _compare(results: Results) -> str:
             _reached(row["evaluations to mezo's loss"]),
             f"{row['state / weights']:.2f}",
         ]
-        for row in results.where("compare", model="opt-reviews")
+        for row in results.where("compare", model=model)
     ]
     header = ["method", "learning rate", "updates", "seeds", "validation loss", "test accuracy"]
     return markdown([*header, "evaluations to MeZO's loss", "state / weights"], rows)
@@ -213,7 +214,9 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "accelerators": _accelerators,
     "compile_times": _compile_times,
     "peers": _peers,
-    "compare": _compare,
+    "compare": functools.partial(_compare, "opt-reviews"),
+    "compare_lora": functools.partial(_compare, "opt-reviews, lora"),
+    "compare_digits": functools.partial(_compare, "runs/digits/vit"),
     "costs": _costs,
     "real_text": _real_text,
     "synthetic": _synthetic,

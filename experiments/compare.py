@@ -1,6 +1,9 @@
 """Every method on the main job at the same number of loss evaluations, each tuned alike.
 
     python -m experiments.compare --methods mezo lozo hizoo --budget 1200 --seeds 5
+    python -m experiments.compare --methods mezo ar1_zo --adapter lora
+    python -m experiments.pretrain.digits   and then, for a small vision transformer:
+    python -m experiments.compare --model runs/digits/vit --task digits@runs/digits/5-to-9
 
 What a method costs is loss evaluations, so one that needs more of them for an update makes fewer
 updates; `adamw` takes gradients, each of which counts as three. The learning rate is chosen first:
@@ -11,8 +14,9 @@ deviation, and how many of the evaluations were made when the validation loss fi
 grid is marked: a wider one might do better.
 
 Runs are those of `experiments.finetune`; what is finished is not run again, so a comparison that
-was stopped goes on. Rows are kept in experiments/results/compare.jsonl, one a model and method. The
-first lines say what the model does without being trained (see `experiments.references`).
+was stopped goes on. Rows are kept in experiments/results/compare.jsonl, one a model and method; a
+model whose adapter is trained is one of its own. The first lines say what the model does without
+being trained (see `experiments.references`).
 """
 
 import dataclasses
@@ -70,6 +74,11 @@ class Comparison:
     out: str = "runs/compare"
     """Folder of the runs."""
 
+    @property
+    def subject(self) -> str:
+        """The model, and the adapter if it is one that is trained."""
+        return self.model if self.adapter in (None, "none") else f"{self.model}, {self.adapter}"
+
 
 def names(comparison: Comparison) -> tuple[str, ...]:
     """The methods, the one first that others are measured by.
@@ -90,7 +99,7 @@ def compare(comparison: Comparison) -> list[dict[str, Any]]:
     """Tunes and runs all methods, prints a row for each, and returns the rows."""
     chosen = names(comparison)
     report = Report("compare", COLUMNS, comparison, names=2)
-    to_reach = kept_loss(report.path, comparison.model)
+    to_reach = kept_loss(report.path, comparison.subject)
     for method in chosen:
         rate, at_end = tuned(comparison, method)
         runs = [run(comparison, method, rate, seed) for seed in range(1, comparison.seeds + 1)]
@@ -99,7 +108,7 @@ def compare(comparison: Comparison) -> list[dict[str, Any]]:
         if method == BASELINE:
             to_reach = float(np.mean(losses))
         report.row(
-            *(comparison.model, method, rate, at_end, _steps(comparison, method)),
+            *(comparison.subject, method, rate, at_end, _steps(comparison, method)),
             *(runs[0][0]["loss_evaluations"], comparison.seeds),
             *(float(np.mean(losses)), float(np.std(losses))),
             *(float(np.mean(scores)), float(np.std(scores))),
@@ -175,8 +184,9 @@ def _steps(comparison: Comparison, method: str) -> int:
 
 
 def _settings(comparison: Comparison, method: str, rate: float, seed: int) -> Settings:
-    out = Path(comparison.out) / Path(comparison.model).name / method / f"{rate:g}-{seed}"
     steps = _steps(comparison, method)
+    subject = Path(comparison.subject).name
+    out = Path(comparison.out) / subject / method / f"{steps}-{rate:g}-{seed}"
     return Settings(
         model=comparison.model,
         task=comparison.task,

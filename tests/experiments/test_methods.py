@@ -152,6 +152,21 @@ def test_the_comparison_tunes_a_method_and_runs_it_with_other_seeds(
     assert compare.compare(comparison) == [row]  # from the folder of the first runs
 
 
+def test_a_comparison_takes_no_run_of_another_model_adapter_or_budget():
+    """Runs that are finished are found by their folder."""
+    comparisons = [
+        compare.Comparison(),
+        compare.Comparison(adapter="lora"),
+        compare.Comparison(budget=600),
+        compare.Comparison(model="runs/digits/vit"),
+    ]
+    of_runs = {compare._settings(comparison, "mezo", 0.1, 1).out for comparison in comparisons}
+    assert len(of_runs) == 4
+    subjects = [comparison.subject for comparison in comparisons]
+    assert subjects == ["opt-reviews", "opt-reviews, lora", "opt-reviews", "runs/digits/vit"]
+    assert compare.Comparison(adapter="none").subject == "opt-reviews"
+
+
 def test_a_method_that_is_unknown_is_named_before_anything_runs():
     with pytest.raises(ValueError, match="methods mezzo: unknown; choose from all, mezo"):
         compare.names(compare.Comparison(methods=("mezzo",)))
