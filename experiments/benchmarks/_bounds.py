@@ -1,7 +1,7 @@
 """What a step must cost beside its forward passes, measured in the smallest programs that do it.
 
     pair     what a law adds where a weight meets data: both points are made and read
-    update   the noise once more, added to the weights in place
+    update   the noise of one or of several directions, added to the weights in place
 
 Both are measured for each entry of a stack of matrices like the decoder's widest, without the model
 around it. Activations and the products with factors are not in it.
@@ -21,47 +21,43 @@ from zojax.training import median_seconds
 
 
 class Bounds:
-    """The least ratios; each law is measured once.
+    """The least ratios; nothing is measured twice.
 
     Args:
       size: of the model.
     """
 
     def __init__(self, size: Size):
-        self._weights = jnp.zeros((size.layers, 4 * size.width, size.width))
-        self._seconds = functools.cache(self._measured)
+        weights = jnp.zeros((size.layers, 4 * size.width, size.width))
+        self._entries = weights.size
+        self._pair = functools.cache(lambda law: _pair(law, weights))
+        self._update = functools.cache(lambda law, count: _update(law, weights, count))
 
     def least(
-        self, law: str, params: Any, plain: float, *, pairs: int = 1, updates: int = 1
+        self, law: str, params: Any, plain: float, *, pairs: int = 1, directions: int = 1
     ) -> float:
-        """The least step / plain forwards: 1 + (pairs and updates) / plain.
+        """The least step / plain forwards: 1 + (pairs and update) / plain.
 
         Args:
           law: a name of `LAWS`.
           params: of the model.
           plain: seconds of as many forwards as the step evaluates losses.
           pairs: how often all noise is drawn for losses, single ones or pairs.
-          updates: how often it is drawn for the update.
+          directions: that the update is a sum of.
         """
-        return 1 + self.seconds(law, params, pairs=pairs, updates=updates) / plain
+        return 1 + self.seconds(law, params, pairs=pairs, directions=directions) / plain
 
-    def seconds(self, law: str, params: Any, *, pairs: int = 1, updates: int = 1) -> float:
-        """Of pairs and updates together, for all entries."""
-        pair, update = self._seconds(law)
+    def seconds(self, law: str, params: Any, *, pairs: int = 1, directions: int = 1) -> float:
+        """Of pairs and the update together, for all entries."""
         entries = sum(leaf.size for leaf in jax.tree.leaves(params))
-        return (pairs * pair + updates * update) * entries
-
-    def _measured(self, law: str) -> tuple[float, float]:
-        """Seconds of a pair and of an update for each entry."""
-        weights = self._weights
-        if isinstance(_directions(law, weights)[0], zojax.LowRank):
-            # Their noise is next to nothing; what is left is to read and write the weights once.
-            return 0.0, _in_place(lambda weights, c: weights + c[0], weights) / weights.size
-        return _pair(law, weights) / weights.size, _update(law, weights) / weights.size
+        measured = pairs * self._pair(law) + self._update(law, directions)
+        return measured * entries / self._entries
 
 
 def _pair(law: str, weights: jax.Array) -> float:
     """Seconds that a product with both points takes longer than two with the weights."""
+    if _is_factored(law, weights):
+        return 0.0  # the noise of factors is next to nothing
     tokens = jnp.ones((8, weights.shape[1]))
 
     def loss(weights: jax.Array, tokens: jax.Array) -> jax.Array:
@@ -81,26 +77,27 @@ def _pair(law: str, weights: jax.Array) -> float:
     return _difference(pair, plain, weights, tokens)
 
 
-def _update(law: str, weights: jax.Array) -> float:
-    """Seconds of weights + c z."""
+def _update(law: str, weights: jax.Array, count: int) -> float:
+    """Seconds of weights + Σ c_i z_i; of factors, of reading and writing the weights once."""
 
     def update(weights: jax.Array, c: jax.Array) -> jax.Array:
-        return weights + zojax.combine(c, _directions(law, weights), weights)
+        if _is_factored(law, weights):
+            return weights + c[0]
+        return weights + zojax.combine(c, _directions(law, weights, count), weights)
 
-    return _in_place(update, weights)
-
-
-def _in_place(update: Callable, weights: jax.Array) -> float:
-    """Seconds of an update of donated weights with one coefficient."""
-    program, _ = compiled(update, weights, jnp.ones(1), donate=(0,))
-    run = running(lambda held, batch: (program(held, batch),), weights, batch=jnp.ones(1))
+    program, _ = compiled(update, weights, jnp.ones(count), donate=(0,))
+    run = running(lambda held, batch: (program(held, batch),), weights, batch=jnp.ones(count))
     return median_seconds({"update": run})["update"]
 
 
-def _directions(law: str, weights: jax.Array) -> Any:
+def _is_factored(law: str, weights: jax.Array) -> bool:
+    return isinstance(_directions(law, weights)[0], zojax.LowRank)
+
+
+def _directions(law: str, weights: jax.Array, count: int = 1) -> Any:
     make, generator = LAWS[law]
     sampler, key = make(), jax.random.key(0, impl=generator)
-    return sampler.draw(sampler.init(weights), key, jnp.int32(0), 1, weights)[0]
+    return sampler.draw(sampler.init(weights), key, jnp.int32(0), count, weights)[0]
 
 
 def _difference(longer: Callable, shorter: Callable, *args: jax.Array) -> float:

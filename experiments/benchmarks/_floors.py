@@ -35,6 +35,7 @@ class Subspace:
       orthogonalized: whether the cores' mean is.
       iterations: of power iteration, by which the inputs' span is found.
       adaptive: whether entries of the step are divided by roots of factored second moments.
+      lifted: rank of the step, if another.
     """
 
     rank: int
@@ -43,6 +44,7 @@ class Subspace:
     orthogonalized: bool = False
     iterations: int = 0
     adaptive: bool = False
+    lifted: int | None = None
 
     def least(self, size: Size, plain: float) -> float:
         """The least step / plain: 1 + (products + msign + span + lift) / plain.
@@ -52,12 +54,11 @@ class Subspace:
           plain: seconds of as many plain forwards as the step evaluates losses.
         """
         weights = [jnp.zeros(shape) for shape in _shapes(size.width)]
-        left = [jnp.ones((w.shape[0], self.rank)) for w in weights]
-        right = [jnp.ones((self.rank, w.shape[1])) for w in weights]
+        left, right = _factors(weights, self.rank)
         points = self.perturbed // self.directions
         perturbing = self.directions * _perturb(weights, left, right, points)
         seconds = min(self._products(size, left, right), perturbing)
-        seconds += self._lift(weights, left, right)
+        seconds += self._lift(weights)
         if self.iterations:
             seconds += self.iterations * _span(size, left)
         if self.orthogonalized:
@@ -78,7 +79,9 @@ class Subspace:
 
         return _seconds(products, inputs, left, right)
 
-    def _lift(self, weights: list, left: list, right: list) -> float:
+    def _lift(self, weights: list) -> float:
+        left, right = _factors(weights, self.lifted or self.rank)
+
         def lifted(w: jax.Array, u: jax.Array, p: jax.Array) -> jax.Array:
             step = u @ p
             return w + (step / jnp.sqrt(u**2 @ p**2 + 1e-8) if self.adaptive else step)
@@ -94,6 +97,11 @@ class Subspace:
 def _shapes(width: int) -> list[tuple[int, int]]:
     """Of a layer's matrices."""
     return [(width, width)] * 4 + [(width, 4 * width), (4 * width, width)]
+
+
+def _factors(weights: list, rank: int) -> tuple[list, list]:
+    left = [jnp.ones((w.shape[0], rank)) for w in weights]
+    return left, [jnp.ones((rank, w.shape[1])) for w in weights]
 
 
 def _perturb(weights: list, left: list, right: list, points: int) -> float:

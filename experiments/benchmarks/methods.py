@@ -99,17 +99,20 @@ ADDED = {
     "mezo, bases of rank 48": Subspace(48, directions=1, perturbed=2),
     "mezo, bases of rank 12": Subspace(12, directions=1, perturbed=2),
     "agzo": Subspace(8, directions=1, perturbed=1, iterations=2),
+    "grzo_agzo": Subspace(8, directions=1, perturbed=2, iterations=2),
     "tezo": Subspace(32, directions=1, perturbed=2, adaptive=True),
     "p_gap": Subspace(128, directions=1, perturbed=2),
+    "zo_mopi": Subspace(64, directions=4, perturbed=4, lifted=32),
     "zo_muon": Subspace(64, directions=4, perturbed=4, orthogonalized=True),
     "zo_muon, rank 16": Subspace(16, directions=4, perturbed=4, orthogonalized=True),
 }
-# How often the others with a bound draw all noise for losses, and for the update.
+# How often others draw all noise for losses, and of how many directions their update is the sum.
 DRAWN = {
-    "loren": {"pairs": 6, "updates": 6},
-    "mezo_gv": {"pairs": 8, "updates": 4},
-    "zo_sgd": {"pairs": 10, "updates": 10},
-    "zo_sign_sgd": {"pairs": 10, "updates": 10},
+    "loren": {"pairs": 6, "directions": 6},
+    "mezo_gv": {"pairs": 8, "directions": 4},
+    "zoar, plain descent": {"pairs": 10, "directions": 60},
+    "zo_sgd": {"pairs": 10, "directions": 10},
+    "zo_sign_sgd": {"pairs": 10, "directions": 10},
 }
 COLUMNS = (
     "method",

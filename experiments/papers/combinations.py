@@ -19,6 +19,8 @@ from zojax.samplers import last_axis_rows, matrix_or_other
 
 QUERIES, RANK, PERIOD, RADIUS = 4, 16, 100, 1e-3
 RATE_1D = 1e-3
+# Of its evaluations a guarded run spends some on the curvature, and the rest on its steps.
+GUARDED = 14 / 15
 # Blocks of the ViT: 0 is the classifier and the last norm, 1 the embeddings, then come its layers.
 CLASSIFIER_EVERY_SECOND_STEP = (0, 1, 0, 2, 0, 3, 0, 4, 0, 5)
 
@@ -54,6 +56,17 @@ def _orthogonal_signs(rate: jax.Array, key: jax.Array, steps: int) -> optax.Grad
     )
 
 
+def _below_edge(arm: Arm, num_queries: int) -> Arm:
+    """The arm, its rate bounded by the curvature, which is measured every 60 evaluations."""
+
+    def make(rate: jax.Array, key: jax.Array, steps: int) -> optax.GradientTransformation:
+        inner = arm.make(rate, key, steps)
+        every = 60 // arm.evaluations
+        return zojax.stay_below_edge(inner, key, rate, num_queries=num_queries, every=every)
+
+    return Arm(make, arm.evaluations, arm.center, share=GUARDED)
+
+
 def _published(make: Any, **options: Any) -> Any:
     return lambda rate, key, steps: make(rate, key, radius=RADIUS, **options)
 
@@ -61,19 +74,20 @@ def _published(make: Any, **options: Any) -> Any:
 def experiments() -> list[Experiment]:
     muon = {"learning_rate_1d": RATE_1D, "num_queries": QUERIES, "rank": RANK, "period": PERIOD}
     in_bases = functools.partial(functools.partial, _in_bases)
+    r_adazo_in_bases = Arm(in_bases(inner=zojax.scale_by_r_adazo()), QUERIES, 1e-3)
     arms = {
         BASELINE: mezo(1e-3, RADIUS),
         "SubZero": Arm(_published(zojax.subzero, rank=RANK, period=PERIOD), 2, 1e-3),
         "ZO-Muon": Arm(_published(zojax.zo_muon, **muon), QUERIES + 1, 3e-2),
         "MeZO-BCD": Arm(_published(zojax.mezo_bcd), 2, 3e-3),
         "leave-one-out in bases": Arm(in_bases(inner=optax.identity()), QUERIES, 1e-3),
-        "leave-one-out in bases, R-AdaZO of the cores": Arm(
-            in_bases(inner=zojax.scale_by_r_adazo()), QUERIES, 1e-3
-        ),
+        "leave-one-out in bases, R-AdaZO of the cores": r_adazo_in_bases,
         "signs, forward differences, orthogonalized": Arm(_orthogonal_signs, QUERIES + 1, 1e-2),
         "blocks, the classifier every second step": Arm(
             _published(zojax.mezo_bcd, order=CLASSIFIER_EVERY_SECOND_STEP), 2, 3e-3
         ),
+        "MeZO, below the edge": _below_edge(mezo(1e-3, RADIUS), 1),
+        "R-AdaZO of the cores in bases, below the edge": _below_edge(r_adazo_in_bases, QUERIES),
     }
     problem = functools.partial(digits, WHOLE, width=48, depth=4, budget=3600)
     return [Experiment("combinations", problem, arms)]
