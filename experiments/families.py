@@ -33,7 +33,12 @@ TOLERANCE = 1e-4
 WAYS = {
     "mezo": {"method": "mezo", "adapter": "none"},
     "ar1_zo, lora": {"method": "ar1_zo", "adapter": "lora", "rank": 4, "learning_rate": 0.02},
-    "mezo, prefix": {"method": "mezo", "adapter": "prefix", "prefix_length": 3},
+    "mezo, prefix": {
+        "method": "mezo",
+        "adapter": "prefix",
+        "prefix_length": 3,
+        "learning_rate": 0.1,
+    },
 }
 
 
