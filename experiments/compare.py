@@ -69,6 +69,8 @@ class Comparison:
     """See `experiments.finetune`."""
     adapter: str | None = None
     """What is trained, see `experiments.finetune`."""
+    sampler_rank: int | None = None
+    """Of methods whose own rank is above a model's width."""
     num_test: int | None = None
     """Examples to report on."""
     out: str = "runs/compare"
@@ -193,6 +195,7 @@ def _settings(comparison: Comparison, method: str, rate: float, seed: int) -> Se
         head=comparison.head,
         adapter=_adapter(comparison, method),
         num_test=comparison.num_test,
+        sampler_rank=comparison.sampler_rank,
         method=method,
         learning_rate=rate,
         steps=steps,
