@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
 
 import zojax
@@ -40,7 +39,7 @@ def measured(
         def step(state, count):
             key = jax.random.fold_in(jax.random.key(4), count)
             _, state = tx.update(None, state, adapter, value_fn=loss, noise=noise, key=key)
-            return state, optax.tree.get(state, "coefficients")[0]
+            return state, zojax.state_field(state, "coefficients")[0]
 
         return jax.lax.scan(step, tx.init(adapter), jnp.arange(directions))[1]
 

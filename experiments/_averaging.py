@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+import zojax
+
 
 class AverageState(NamedTuple):
     """State of `average_params`.
@@ -54,13 +56,7 @@ def average_params(decay: float, *, accumulate: int = 1) -> optax.GradientTransf
 
 def averaged(params: Any, state: Any) -> Any:
     """The average that a state holds, in the dtypes of params; without one the params."""
-    average = optax.tree.get(state, "average", filtering=_is_field)
+    average = zojax.state_field(state, "average")
     if average is None:
         return params
     return jax.tree.map(lambda a, x: a.astype(x.dtype), average, params)
-
-
-def _is_field(path: tuple[Any, ...], value: Any) -> bool:
-    """A weight may have the same name."""
-    del value
-    return isinstance(path[-1], optax.tree_utils.NamedTupleKey)

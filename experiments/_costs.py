@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import optax
 
+import zojax
 from zojax import training
 
 
@@ -100,7 +100,7 @@ def measure_costs(
 
 def _evaluations(state: Any) -> int:
     """Losses that a run has evaluated, of several the first one."""
-    return int(np.ravel(optax.tree.get(state, "num_evaluations"))[0])
+    return int(np.ravel(zojax.state_field(state, "num_evaluations"))[0])
 
 
 def _bytes(tree: Any) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 from rich.console import Console
 
+import zojax
 from experiments import tasks
 from experiments._averaging import averaged
 from experiments._diagnostics import Diagnostics
@@ -118,7 +119,7 @@ def begin(
         first = job.layout.assemble(run.batches[settings.accumulate * start])
         warn_of_small_updates(console, params, sizes(params, state, frozen=job.frozen, batch=first))
     log = stack.enter_context(RunLog.open(settings, header, start, console))
-    num_nonfinite = int(optax.tree.get(state, "num_nonfinite"))
+    num_nonfinite = int(zojax.state_field(state, "num_nonfinite"))
     return Begun(run, log, start, num_nonfinite, untrained), params, state
 
 
@@ -130,8 +131,8 @@ def end(begun: Begun, last: Last) -> Ended:
       last: what its updates left.
     """
     run, (done, params, state, ending) = begun.run, last
-    spent = int(optax.tree.get(state, "num_evaluations")) // run.settings.accumulate
-    num_nonfinite = int(optax.tree.get(state, "num_nonfinite"))
+    spent = int(zojax.state_field(state, "num_evaluations")) // run.settings.accumulate
+    num_nonfinite = int(zojax.state_field(state, "num_nonfinite"))
     ending = ending or conclude(
         run.settings,
         step=done,

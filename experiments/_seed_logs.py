@@ -7,11 +7,11 @@ from typing import Any
 
 import jax
 import numpy as np
-import optax
 from flax import nnx
 from rich.console import Console
 from rich.markup import escape
 
+import zojax
 from experiments._config_file import by_name
 from experiments._processes import is_first
 from experiments._settings import Settings
@@ -46,7 +46,7 @@ def describe_run(
     Returns:
       None for a method whose update does not follow from a few numbers: no losses are in its state.
     """
-    losses = optax.tree.get(state, "last_losses")
+    losses = zojax.state_field(state, "last_losses")
     if losses is None:
         return None
     model = nnx.merge(graphdef, params, frozen)
@@ -64,7 +64,7 @@ def describe_run(
 
 def origin(params: Any, frozen: Any, state: Any) -> dict[str, Any]:
     """The generator, its key, and every array that a run starts from."""
-    key = optax.tree.get(state, "key")
+    key = zojax.state_field(state, "key")
     return {
         "generator": str(jax.random.key_impl(key)),
         "key": np.asarray(jax.random.key_data(key)).tolist(),

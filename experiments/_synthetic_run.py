@@ -58,7 +58,7 @@ def run(configuration: Configuration, settings: Settings) -> dict[str, Any]:
             params, state, value = advance(params, state, int(count))
             losses.append(value.block_until_ready())  # between two calls it can be interrupted
         values.append([float(value) for value in losses])
-        withheld += int(optax.tree.get(state, "num_nonfinite"))
+        withheld += int(zojax.state_field(state, "num_nonfinite"))
     return configuration._asdict() | {
         "steps": steps.tolist(),
         "values": values,
@@ -90,7 +90,7 @@ def _programs(
 
     @jax.jit
     def advance(params: jax.Array, state: Any, count: int) -> tuple[jax.Array, Any, jax.Array]:
-        tx = transformation(optax.tree.get(state, "key"))
+        tx = transformation(zojax.state_field(state, "key"))
 
         def step(_: int, carry: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
             params, state = carry

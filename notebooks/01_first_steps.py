@@ -100,7 +100,7 @@ def loss(params, batch):
 #
 # An optimizer of zojax is an optax transformation. What differs from training by gradients:
 # `update` takes no gradient (`None`) but the loss, as `value_fn`. Further arguments, like `batch`,
-# reach the loss by name. For logging, `optax.tree.get` reads from the state the mean loss of the
+# reach the loss by name. For logging, `zojax.state_field` reads from the state the mean loss of the
 # points that were tried, and how many evaluations have been spent.
 
 
@@ -116,8 +116,8 @@ def train(tx, params, steps=2000, log_every=20):
     for count in range(1, steps + 1):
         params, state = step(params, state)
         if count == 1 or count % log_every == 0:
-            evaluations.append(int(optax.tree.get(state, "num_evaluations")))
-            values.append(float(optax.tree.get(state, "value")))
+            evaluations.append(int(zojax.state_field(state, "num_evaluations")))
+            values.append(float(zojax.state_field(state, "value")))
     return params, evaluations, values
 
 

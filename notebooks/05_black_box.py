@@ -139,7 +139,7 @@ state = tx.init(params)
 lost = []
 for key in jax.random.split(jax.random.key(2), 100):
     params, state = step(params, state, key)
-    lost.append(float(optax.tree.get(state, "value")))
+    lost.append(float(zojax.state_field(state, "value")))
 unseen = 4 * (1 - float(time_lost(params, draw_starts(jax.random.key(3)))))
 print(f"on starts that it has not seen the pole stands for {unseen:.2f} of 4 seconds")
 
@@ -205,7 +205,7 @@ missed = []
 before = [1 - f1_loss(settings, *series) for series in (train_series, test_series)]
 for _ in range(150):
     settings, state = tune(settings, state)
-    missed.append(float(optax.tree.get(state, "value")))
+    missed.append(float(zojax.state_field(state, "value")))
 after = [1 - f1_loss(settings, *series) for series in (train_series, test_series)]
 width, threshold, gap = np.exp(settings[0]), settings[1], np.exp(settings[2])
 print(f"smoothed over {width:.1f} points, above {threshold:.2f}, gaps below {gap:.1f} are joined")

@@ -20,6 +20,7 @@ from zojax.estimators import moving_average as moving_average
 from zojax.estimators import no_updates as no_updates
 from zojax.estimators import standardized_central as standardized_central
 from zojax.estimators import standardized_forward as standardized_forward
+from zojax.estimators import state_field as state_field
 from zojax.estimators import telescoping as telescoping
 from zojax.evaluation import DrawnLeaf as DrawnLeaf
 from zojax.evaluation import evaluate as evaluate

@@ -75,8 +75,8 @@ def make_attacks(
         def step(carry, number):
             delta, state, found = carry
             updates, state = tx.update(None, state, delta, value_fn=loss)
-            hit = jnp.min(optax.tree.get(state, "last_losses")) < 0
-            queries = optax.tree.get(state, "num_evaluations")
+            hit = jnp.min(zojax.state_field(state, "last_losses")) < 0
+            queries = zojax.state_field(state, "num_evaluations")
             now = Attacks(hit, queries, delta, number)
             # The first success stays; until then everything moves on.
             found = jax.tree.map(lambda old, new: jnp.where(found.succeeded, old, new), found, now)

@@ -155,7 +155,7 @@ def _measure(name: str, form: Form, settings: Settings, inference: int) -> tuple
     program, _ = compiled(step_of(tx, form.loss), form.params, state, batch, donate=(0, 1))
     step = running(program, form.params, state, batch=batch)
     # The first step of some methods is of another kind than those that follow.
-    spent = [int(optax.tree.get(step()[1], "num_evaluations")) for _ in range(2)]
+    spent = [int(zojax.state_field(step()[1], "num_evaluations")) for _ in range(2)]
     evaluations = spent[1] - spent[0]
     timed = {
         "step": step,

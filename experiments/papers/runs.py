@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import optax
 
+import zojax
 from experiments.papers.arm import Arm
 from experiments.papers.problem import Problem
 
@@ -68,7 +69,7 @@ class Runner:
         scores = [self._looked(carry)]
         for look in range(self.looks):
             carry = self._advance(carry, rate, seed, look)
-            spent.append(int(optax.tree.get(carry[1], "num_evaluations")))
+            spent.append(int(zojax.state_field(carry[1], "num_evaluations")))
             scores.append(self._looked(carry))
             if not scores[-1][1] < _HOPELESS * scores[0][1]:
                 scores[-1] = (math.inf, math.inf, math.nan)

@@ -6,9 +6,13 @@ import pytest
 
 from experiments import tasks
 from experiments._images import image_format
+from experiments._methods import METHODS
+from experiments._settings import Settings
+from experiments.finetune import finetune
 from experiments.papers.digits import halves, pretrained
 from experiments.pretrain import digits
 from zojax import models
+from zojax.training import read_seed_log
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +55,22 @@ def test_the_task_has_the_digits_from_five_on_as_the_model_wants_them(folder, tm
         "validation": 297,
         "test": 224,
     }
+
+
+@pytest.mark.parametrize("method", ["mezo_adam", "hizoo"])
+def test_methods_with_moments_train_layers_called_key_and_value(folder, tmp_path, method):
+    """Whose names are those of fields that the run reads from the state."""
+    digits.save_task(tmp_path / "data")
+    result = finetune(
+        Settings(
+            model=str(folder),
+            task=f"digits@{tmp_path / 'data'}",
+            method=method,
+            steps=2,
+            num_test=8,
+            num_dev=8,
+            out=tmp_path / "run",
+        )
+    )
+    assert result.loss_evaluations == 2 * METHODS[method].evaluations(1)
+    assert len(read_seed_log(tmp_path / "run" / "seed_log.bin").losses) == 2

@@ -20,4 +20,5 @@ from zojax.estimators._no_updates import no_updates as no_updates
 from zojax.estimators._recorded import Recorded as Recorded
 from zojax.estimators._standardized_central import standardized_central as standardized_central
 from zojax.estimators._standardized_forward import standardized_forward as standardized_forward
+from zojax.estimators._state_field import state_field as state_field
 from zojax.estimators._telescoping import telescoping as telescoping

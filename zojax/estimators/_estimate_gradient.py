@@ -27,7 +27,7 @@ _LINK = "estimate_gradient"
 
 
 class EstimateGradientState(NamedTuple):
-    """State of `estimate_gradient`; read a field with `optax.tree.get(state, name)`.
+    """State of `estimate_gradient`; read a field with `zojax.state_field(state, name)`.
 
     Attributes:
       key: the key that all directions are derived from; never changes.

@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import optax
 
+from zojax.estimators import state_field
+
 
 def make_step(
     tx: optax.GradientTransformationExtraArgs,
@@ -79,18 +81,8 @@ def update_of(
     def step(params, state, **data):
         updates, state = tx.update(None, state, params, value_fn=value_fn, **data)
         names = ("value", "num_evaluations", "num_nonfinite", "coefficients", "last_losses")
-        found = {name: optax.tree.get(state, name, filtering=_is_field) for name in names}
+        found = {name: state_field(state, name) for name in names}
         measured = {name: array for name, array in found.items() if array is not None}
         return optax.apply_updates(params, updates), state, measured
 
     return step
-
-
-def _is_field(path: tuple[Any, ...], value: Any) -> bool:
-    """Whether an entry is a field of a state: moments have the names of params, maybe "value".
-
-    What calls have accumulated is none yet; it has the fields of an `Estimate`.
-    """
-    del value
-    last = path[-1]
-    return isinstance(last, optax.tree_utils.NamedTupleKey) and last.tuple_name != "Estimate"

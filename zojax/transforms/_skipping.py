@@ -8,6 +8,7 @@ import optax
 
 from zojax import _checks
 from zojax._typing import Params
+from zojax.estimators import state_field
 
 
 def skip_nonfinite(
@@ -37,4 +38,4 @@ def skip_nonfinite(
 
 
 def _count(state: Any) -> jax.Array:
-    return optax.tree.get(state, "num_nonfinite")
+    return state_field(state, "num_nonfinite")
