@@ -106,7 +106,8 @@ def _peers(results: Results) -> str:
 
 
 def _compare(model: str, results: Results) -> str:
-    """What every method came to on a model."""
+    """What every method came to on a model, the least loss first."""
+    found = sorted(results.where("compare", model=model), key=lambda row: row["validation loss"])
     rows = [
         [
             row["method"],
@@ -118,7 +119,7 @@ def _compare(model: str, results: Results) -> str:
             _reached(row["evaluations to mezo's loss"]),
             f"{row['state / weights']:.2f}",
         ]
-        for row in results.where("compare", model=model)
+        for row in found
     ]
     header = ["method", "learning rate", "updates", "seeds", "validation loss", "test accuracy"]
     return markdown([*header, "evaluations to MeZO's loss", "state / weights"], rows)
@@ -215,7 +216,6 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "compile_times": _compile_times,
     "peers": _peers,
     "compare": functools.partial(_compare, "opt-reviews"),
-    "compare_lora": functools.partial(_compare, "opt-reviews, lora"),
     "compare_digits": functools.partial(_compare, "runs/digits/vit"),
     "costs": _costs,
     "real_text": _real_text,
