@@ -108,6 +108,7 @@ ADDED = {
 }
 # How often others draw all noise for losses, and of how many directions their update is the sum.
 DRAWN = {
+    "hizoo, factored": {"pairs": 1, "directions": 2},  # the curvature is known before the step
     "loren": {"pairs": 6, "directions": 6},
     "mezo_gv": {"pairs": 8, "directions": 4},
     "zoar, plain descent": {"pairs": 10, "directions": 60},
