@@ -3,7 +3,8 @@
     python -m experiments.compare --methods mezo lozo hizoo --budget 1200 --seeds 5
     python -m experiments.compare --methods mezo ar1_zo --adapter lora
     python -m experiments.pretrain.digits   and then, for a small vision transformer:
-    python -m experiments.compare --model runs/digits/vit --task digits@runs/digits/5-to-9
+    python -m experiments.compare --model runs/digits/vit --task digits@runs/digits/5-to-9 --budget
+        3600 --methods mezo fzoo grzo
 
 What a method costs is loss evaluations, so one that needs more of them for an update makes fewer
 updates; `adamw` takes gradients, each of which counts as three. The learning rate is chosen first:

@@ -12,8 +12,8 @@ def state_field(state: Any, name: str, default: Any = None) -> Any:
     """Returns a field of the optax state, such as `value` or `num_evaluations`.
 
     A field of `EstimateGradientState` if it has one of that name, else of another state in the
-    chain. As `optax.tree.get`, which also finds entries of trees like params: moments of a layer
-    that is called "key" or "value", as those of attention often are, and the `count` of Adam.
+    chain. Unlike `optax.tree.get` it passes over entries of trees like params, such as the moments
+    of a layer that is called "key" or "value", as those of attention often are.
 
     Args:
       state: of a chain, or of what is around one.
